@@ -1,0 +1,2 @@
+//! The `ocelli` binary.
+fn main() {}
