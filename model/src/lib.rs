@@ -1,1 +1,7 @@
-//! Table of contents of `ocelli-model`.
+//! Table of contents of `ocelli-model`: pure vocabulary and decisions of the collector mesh.
+//!
+//! Does: hold the words and the decisions that every other crate shares. Does not: I/O, async,
+//! clocks, randomness; those come in as arguments.
+
+pub mod clock;
+pub mod oid;
