@@ -3,7 +3,7 @@
 //! Does: name the three clocks apart so that they cannot be mixed. Does not: read any clock;
 //! the real one stands in `node`, the simulated one in `tests`.
 //! In: nothing. Out: [`Monotonic`] (durations, leases, deadlines) and [`WallMs`] (timestamps).
-//! Slot time is a third one (`slot`).
+//! Slot time is a third one: [`crate::slot::SlotMs`].
 
 use std::future::Future;
 use std::pin::Pin;

@@ -3,5 +3,11 @@
 //! Does: hold the words and the decisions that every other crate shares. Does not: I/O, async,
 //! clocks, randomness; those come in as arguments.
 
+pub mod batch;
 pub mod clock;
+pub mod columns;
+pub mod gap;
 pub mod oid;
+pub mod rows;
+pub mod schema;
+pub mod slot;
