@@ -8,6 +8,7 @@ pub mod clock;
 pub mod columns;
 pub mod gap;
 pub mod oid;
+pub mod rate;
 pub mod rows;
 pub mod schema;
 pub mod slot;
