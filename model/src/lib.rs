@@ -11,4 +11,7 @@ pub mod oid;
 pub mod rate;
 pub mod rows;
 pub mod schema;
+pub mod secret;
 pub mod slot;
+pub mod suggest;
+pub mod units;
