@@ -15,7 +15,8 @@ use crate::rows::Partial;
 use crate::schema::Schema;
 use crate::slot::{Epoch, SlotMs};
 
-/// What a counter's difference to its previous value is worth. Numbers are those on disk (a nibble).
+/// What a counter's difference to its previous value is worth. Numbers are those on disk (a
+/// nibble).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

@@ -171,7 +171,7 @@ impl<'de> Deserialize<'de> for GapCause {
     }
 }
 
-/// A range of slots of one (resource, plugin) without batches. The pair itself stands in the record.
+/// A range of slots of one (resource, plugin) without batches. The pair stands in the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// First slot without a batch.

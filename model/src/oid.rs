@@ -1,6 +1,7 @@
 //! SNMP object identifiers.
 //!
-//! Does: parse, print, compare and cut OIDs arc by arc (never as text: `1.1` is no prefix of `1.10`).
+//! Does: parse, print, compare and cut OIDs arc by arc (never as text: `1.1` does not
+//! begin `1.10`).
 //! Does not: BER (`snmp`), names of MIB objects (`plugins`).
 //! In: dotted text with or without a leading dot, or arcs. Out: [`Oid`], ordered lexicographically
 //! as RFC 3416 §4.2.2 orders variables.

@@ -243,7 +243,7 @@ fn check_group(group: &GroupSchema) -> Result<(), SchemaError> {
     check_names(&group.name, group.gauges.iter().map(|metric| &metric.name))
 }
 
-/// Dimensions, counters and gauges are name spaces of their own (Panoptes: unique by name and type).
+/// Dimensions, counters and gauges are name spaces of their own (unique by name and type).
 fn check_names<'a>(
     group: &str,
     names: impl Iterator<Item = &'a String>,

@@ -1,7 +1,7 @@
 //! Slots: planned starts of collections on the phase grid of (resource, plugin).
 //!
 //! Does: name slot time, place a pair on its grid, step along it. Does not: read a clock; slot time
-//! is monotonic time plus an offset that the caller slews (design: slots never step, never run back).
+//! is monotonic time plus an offset that the caller slews (slots never step, never run back).
 //! In: stable identity texts, an interval, slot time now. Out: [`SlotMs`], [`SlotGrid`].
 //! Invariant: of one grid, each slot is `k × interval + phase` for an integer `k`.
 
@@ -119,9 +119,10 @@ mod tests {
     proptest! {
         #[test]
         fn the_slot_at_or_before_now_is_less_than_an_interval_old(
-            now in -4_000_000_000_000i64..4_000_000_000_000, interval in INTERVAL_MS_MIN..=INTERVAL_MS_MAX
+            now in -4_000_000_000_000i64..4_000_000_000_000,
+            interval in INTERVAL_MS_MIN..=INTERVAL_MS_MAX
         ) {
-            let grid = SlotGrid::new("dc1/network/switch/cisco/sw1", "interfaces", interval).unwrap();
+            let grid = SlotGrid::new("dc1/network/switch/cisco/sw1", "if", interval).unwrap();
             let slot = grid.at_or_before(SlotMs(now));
             prop_assert!(slot.0 <= now && now - slot.0 < i64::from(interval));
             prop_assert_eq!(grid.at_or_before(slot), slot);

@@ -1,1 +1,6 @@
-//! Table of contents of `ocelli-tests`.
+//! Table of contents of `ocelli-tests`: what several test files and benches share.
+//!
+//! Does: hold the tidy rules and the harness that starts real components. Does not: get imported
+//! by any other crate. In: the tree and its binaries. Out: verdicts.
+
+pub mod tidy;

@@ -190,7 +190,7 @@ fn fits_speed(
     Some(bits <= possible)
 }
 
-/// The first alternative that moves; if none does, the last one taken, else the first that is there.
+/// The first alternative that moves; if none does, the last one taken, else the first there is.
 fn choose(
     alternatives: usize,
     last: Option<u8>,
