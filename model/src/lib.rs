@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod clock;
 pub mod columns;
+pub mod filter;
 pub mod gap;
 pub mod oid;
 pub mod rate;

@@ -389,4 +389,4 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
 
 #[cfg(test)]
 #[path = "resource_tests.rs"]
-mod tests;
+pub(crate) mod tests;
