@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ber;
+pub mod engine;
 pub mod message;
 pub mod oid;
 pub mod pdu;
