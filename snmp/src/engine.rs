@@ -5,9 +5,15 @@
 //! Does not: read a clock or draw chance of its own (`Clock`, `Rng` come in), resolve names.
 //! In: gets and walks of sessions. Out: varbinds to their sinks, outcomes with named causes.
 
+#[cfg(test)]
+mod agent_tests;
+pub mod error;
+mod get;
 pub mod limits;
 pub mod repetitions;
 pub mod rtt;
+pub mod sink;
 mod ticket;
+pub mod walk;
 mod wheel;
 pub mod window;

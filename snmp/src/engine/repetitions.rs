@@ -11,10 +11,19 @@ use super::limits::REPLY_BYTES_TARGET;
 const REPLY_HEADER_BYTES: usize = 140;
 /// Bytes a varbind is taken to have before any was seen: a short string under an interface OID.
 const VARBIND_BYTES_GUESS: usize = 28;
-/// Bulks that succeed at the ceiling before one more row is probed.
-const PROBE_AFTER_MIN: u32 = 64;
-/// After a failed probe the wait doubles up to this many bulks (about a day at one a minute).
+/// Bulks that succeed at the ceiling before a higher one is probed.
+const PROBE_AFTER_MIN: u32 = 16;
+/// After a failed probe the wait doubles up to this many bulks (17 hours at one a minute).
 const PROBE_AFTER_MAX: u32 = 1_024;
+
+/// How a bulk was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The agent said "too big", or its datagram was cut.
+    TooBig,
+    /// No answer: too many rows for this agent, or a lost packet.
+    Silence,
+}
 
 /// What a device was seen to stand in one GETBULK.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +36,10 @@ pub struct Repetitions {
     succeeded: u32,
     /// Successes needed before a probe.
     probe_after: u32,
-    /// True while the ceiling is one above what is known to work.
-    is_probing: bool,
+    /// The ceiling known to work while a higher one is probed.
+    known: Option<u16>,
+    /// A silence may have been a lost packet: the first probe goes back to twice the rows at once.
+    is_doubtful: bool,
     /// Bytes of a varbind, smoothed over this device's replies.
     varbind_bytes: u16,
 }
@@ -42,7 +53,8 @@ impl Repetitions {
             rows: rows_max.max(1),
             succeeded: 0,
             probe_after: PROBE_AFTER_MIN,
-            is_probing: false,
+            known: None,
+            is_doubtful: false,
             varbind_bytes: u16::try_from(VARBIND_BYTES_GUESS).unwrap_or(u16::MAX),
         }
     }
@@ -76,25 +88,33 @@ impl Repetitions {
             return;
         }
         self.succeeded += 1;
-        if self.is_probing {
-            self.is_probing = false;
+        if self.known.take().is_some() {
             self.succeeded = 0;
         } else if self.succeeded >= self.probe_after && self.rows < self.rows_max {
-            self.rows += 1;
-            self.is_probing = true;
+            self.known = Some(self.rows);
+            let higher = if self.is_doubtful {
+                self.rows.saturating_mul(2)
+            } else {
+                self.rows + 1
+            };
+            self.rows = higher.min(self.rows_max);
             self.succeeded = 0;
         }
     }
 
-    /// A bulk of `rows` rows brought "too big" or silence; the ceiling falls to half of them.
-    pub fn refused(&mut self, rows: u16) {
-        self.rows = (rows / 2).clamp(1, self.rows);
-        if self.is_probing {
-            self.rows = rows.saturating_sub(1).clamp(1, self.rows_max);
-            self.probe_after = (self.probe_after * 2).min(PROBE_AFTER_MAX);
-        }
-        self.is_probing = false;
+    /// A bulk of `rows` rows was refused: the ceiling falls to half of them, or, if it was a probe,
+    /// back to what is known to work.
+    pub fn refused(&mut self, rows: u16, refusal: Refusal) {
         self.succeeded = 0;
+        if let Some(known) = self.known.take() {
+            self.rows = known.min((rows - rows.min(1)).max(1));
+            self.is_doubtful = false;
+            self.probe_after = (self.probe_after * 2).min(PROBE_AFTER_MAX);
+            return;
+        }
+        self.rows = (rows / 2).clamp(1, self.rows);
+        self.is_doubtful = refusal == Refusal::Silence;
+        self.probe_after = PROBE_AFTER_MIN;
     }
 
     fn learn_size(&mut self, varbinds: usize, bytes: usize) {
@@ -124,7 +144,7 @@ mod tests {
         let mut lost = 0;
         for _ in 0..bulks {
             while repetitions.rows_for(1) > dies_above {
-                repetitions.refused(repetitions.rows_for(1));
+                repetitions.refused(repetitions.rows_for(1), Refusal::Silence);
                 lost += 1;
             }
             repetitions.answered(repetitions.rows_for(1), 5, 150);
@@ -143,12 +163,21 @@ mod tests {
     #[test]
     fn probing_comes_back_up_to_what_the_agent_stands_and_failed_probes_get_rare() {
         let mut repetitions = Repetitions::new(25);
-        repetitions.refused(25);
-        repetitions.refused(12);
-        repetitions.refused(6);
+        for rows in [25, 12, 6] {
+            repetitions.refused(rows, Refusal::Silence);
+        }
         let lost = slot(&mut repetitions, 5, 4_000);
         assert_eq!(repetitions.rows(), 5);
-        assert!(lost <= 8, "{lost} bulks lost to probes");
+        assert!(lost <= 9, "{lost} bulks lost to probes");
+    }
+
+    #[test]
+    fn a_lost_packet_costs_the_rows_of_sixteen_bulks_and_no_more() {
+        let mut repetitions = Repetitions::new(24);
+        repetitions.refused(24, Refusal::Silence);
+        assert_eq!(repetitions.rows(), 12);
+        slot(&mut repetitions, 24, 17);
+        assert_eq!(repetitions.rows(), 24);
     }
 
     #[test]
@@ -172,14 +201,16 @@ mod tests {
         #[test]
         fn the_ceiling_stays_between_one_and_the_maximum(
             rows_max in 0u16..200,
-            events in prop::collection::vec((any::<bool>(), 0u16..300, 0usize..70, 0usize..70_000), 0..300),
+            events in prop::collection::vec(
+                (0u8..3, 0u16..300, 0usize..70, 0usize..70_000), 0..300,
+            ),
         ) {
             let mut repetitions = Repetitions::new(rows_max);
-            for (is_answer, rows, varbinds, bytes) in events {
-                if is_answer {
-                    repetitions.answered(rows, varbinds, bytes);
-                } else {
-                    repetitions.refused(rows);
+            for (event, rows, varbinds, bytes) in events {
+                match event {
+                    0 => repetitions.answered(rows, varbinds, bytes),
+                    1 => repetitions.refused(rows, Refusal::TooBig),
+                    _ => repetitions.refused(rows, Refusal::Silence),
                 }
                 prop_assert!((1..=rows_max.max(1)).contains(&repetitions.rows()));
                 prop_assert!(repetitions.rows_for(varbinds) >= 1);

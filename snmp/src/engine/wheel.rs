@@ -172,7 +172,9 @@ mod tests {
     proptest! {
         #[test]
         fn it_agrees_with_a_sorted_map(
-            steps in prop::collection::vec((0u32..32, prop::option::of(0u64..9_000), 0u64..700), 1..300),
+            steps in prop::collection::vec(
+                (0u32..32, prop::option::of(0u64..9_000), 0u64..700), 1..300,
+            ),
         ) {
             let mut wheel = Wheel::new(32, ms(0));
             let mut model: BTreeMap<u32, u64> = BTreeMap::new();

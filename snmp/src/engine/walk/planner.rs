@@ -1,0 +1,338 @@
+//! Where a walk stands and what it asks next: pure, one reply at a time.
+//!
+//! Does: ask several columns in one request so that rows come whole, take each cell once, end
+//! columns at their end or at the first name that does not ascend, put lagging columns first, stop
+//! at the plan's limits. Does not: send, wait, retry; know versions beyond "bulk or not".
+//! In: [`Walk::reply`], [`Walk::status`], [`Walk::silence`]. Out: [`Asked`], cells to a sink.
+//! Invariant: each reply delivers a cell, ends a column or halves the request; so a walk ends after
+//! at most cells + columns × (1 + log2) replies.
+
+use std::rc::Rc;
+
+use ocelli_model::oid::Oid;
+
+use super::outcome::{ColumnError, ColumnFailure, WalkEnd};
+use super::plan::{WalkLimits, WalkPlan};
+use crate::engine::repetitions::{Refusal, Repetitions};
+use crate::engine::sink::{Received, VarbindSink};
+use crate::oid::{EncodedOid, Index, Name, OidRef};
+use crate::pdu::{ErrorStatus, PduView};
+use crate::value::{Value, Varbind};
+
+/// The shape of one request: the first columns of the walk, and how many rows of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Asked {
+    /// Columns asked for.
+    pub(crate) columns: u16,
+    /// Rows asked for; 1 by GETNEXT.
+    pub(crate) rows: u16,
+}
+
+/// One column of a walk in progress; as a [`Name`] it is where the next request goes on.
+#[derive(Debug)]
+pub(crate) struct Column {
+    /// Position in the plan.
+    position: usize,
+    /// The last name read, at first the column itself.
+    cursor: EncodedOid,
+    cells: u32,
+    is_ended: bool,
+}
+
+/// A walk in progress.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    plan: Rc<[EncodedOid]>,
+    limits: WalkLimits,
+    /// Those not ended come first, the furthest behind at the front.
+    columns: Vec<Column>,
+    open: usize,
+    /// Columns in one request at most; falls when the agent cannot stand more.
+    columns_max: usize,
+    cells: u64,
+    bytes: u64,
+    end: Option<WalkEnd>,
+    failures: Vec<ColumnFailure>,
+}
+
+/// Where the cells of one reply go.
+struct Taker<'a> {
+    sink: &'a mut dyn VarbindSink,
+    received: Received,
+    has_advanced: bool,
+}
+
+impl Name for Column {
+    #[inline]
+    fn oid(&self) -> OidRef<'_> {
+        self.cursor.as_oid_ref()
+    }
+}
+
+// === Asking ===
+
+impl Walk {
+    /// At the start of all columns.
+    pub(crate) fn new(plan: &WalkPlan) -> Self {
+        let column = |(position, oid): (usize, &EncodedOid)| Column {
+            position,
+            cursor: oid.clone(),
+            cells: 0,
+            is_ended: false,
+        };
+        let columns: Vec<_> = plan.columns().iter().enumerate().map(column).collect();
+        Self {
+            open: columns.len(),
+            columns_max: columns.len(),
+            plan: plan.shared_columns(),
+            limits: plan.limits(),
+            columns,
+            cells: 0,
+            bytes: 0,
+            end: None,
+            failures: Vec::new(),
+        }
+    }
+
+    /// What to ask next, by GETBULK or one row by GETNEXT; `None` when the walk has ended.
+    pub(crate) fn next(&self, repetitions: &Repetitions, is_bulk: bool) -> Option<Asked> {
+        if self.end.is_some() || self.open == 0 {
+            return None;
+        }
+        let fitting = self.columns_max.min(repetitions.varbinds_per_reply());
+        let columns = self.open.min(fitting.max(1));
+        Some(Asked {
+            columns: u16::try_from(columns).unwrap_or(u16::MAX),
+            rows: if is_bulk {
+                repetitions.rows_for(columns)
+            } else {
+                1
+            },
+        })
+    }
+
+    /// The names of that request.
+    pub(crate) fn names(&self, asked: Asked) -> &[Column] {
+        let columns = usize::from(asked.columns).min(self.open);
+        self.columns.get(..columns).unwrap_or(&[])
+    }
+
+    /// Not more than half of these columns from now on; false if it was only one.
+    pub(crate) fn narrow(&mut self, asked: Asked) -> bool {
+        self.columns_max = (usize::from(asked.columns) / 2).max(1);
+        asked.columns > 1
+    }
+}
+
+// === What came ===
+
+impl Walk {
+    /// A response without error: delivers its cells and moves on. Returns the varbinds read.
+    pub(crate) fn reply(
+        &mut self,
+        asked: Asked,
+        reply: &PduView<'_>,
+        sink: &mut dyn VarbindSink,
+        received: Received,
+    ) -> usize {
+        let width = usize::from(asked.columns).min(self.open);
+        let wanted = width * usize::from(asked.rows);
+        let mut taker = Taker {
+            sink,
+            received,
+            has_advanced: false,
+        };
+        let mut has_ended = false;
+        let mut count = 0;
+        let mut column = 0;
+        for varbind in reply.varbinds().take(wanted) {
+            count += 1;
+            if !self.columns[column].is_ended {
+                match varbind {
+                    Ok(varbind) => self.cell(column, &varbind, &mut taker),
+                    Err(error) => self.fail(column, error.into()),
+                }
+                has_ended |= self.columns[column].is_ended;
+            }
+            column += 1;
+            if column == width {
+                column = 0;
+            }
+        }
+        if self.bytes >= self.limits.bytes_max {
+            self.end = Some(WalkEnd::ByteLimit);
+        }
+        if has_ended || column != 0 {
+            self.align();
+        }
+        if !has_ended && !taker.has_advanced {
+            self.shrink_or_fail(asked, ColumnError::Missing);
+        }
+        count
+    }
+
+    /// A response with an error status.
+    pub(crate) fn status(
+        &mut self,
+        asked: Asked,
+        reply: &PduView<'_>,
+        repetitions: &mut Repetitions,
+    ) {
+        let status = reply.error_status();
+        if status == ErrorStatus::TooBig {
+            if asked.rows > 1 {
+                repetitions.refused(asked.rows, Refusal::TooBig);
+            } else {
+                self.shrink_or_fail(asked, ColumnError::TooBig);
+            }
+            return;
+        }
+        let named = usize::try_from(reply.error_index()).unwrap_or(0);
+        let width = usize::from(asked.columns).min(self.open);
+        if named == 0 || named > width {
+            self.shrink_or_fail(asked, ColumnError::Status { status });
+            return;
+        }
+        if status == ErrorStatus::NoSuchName {
+            // RFC 1157 §4.1.3: v1 says so at the end of the view.
+            self.columns[named - 1].is_ended = true;
+        } else {
+            self.fail(named - 1, ColumnError::Status { status });
+        }
+        self.align();
+    }
+
+    /// No answer to the `silences`-th try in a row: fewer rows, from the second fewer columns.
+    pub(crate) fn silence(&mut self, asked: Asked, silences: u8, repetitions: &mut Repetitions) {
+        if asked.rows > 1 {
+            repetitions.refused(asked.rows, Refusal::Silence);
+        } else if silences > 1 {
+            self.narrow(asked);
+        }
+    }
+
+    /// Takes one cell, or ends its column.
+    #[inline]
+    fn cell(&mut self, column: usize, varbind: &Varbind<'_>, taker: &mut Taker<'_>) {
+        let Column {
+            position,
+            cursor,
+            cells,
+            is_ended,
+        } = &mut self.columns[column];
+        let index = varbind.name.index_under(self.plan[*position].as_oid_ref());
+        let (Some(index), false) = (index, varbind.value == Value::EndOfMibView) else {
+            *is_ended = true;
+            return;
+        };
+        if varbind.name <= cursor.as_oid_ref() {
+            let error = ColumnError::NotIncreasing {
+                after: cursor.as_oid_ref().to_oid(),
+                got: varbind.name.to_oid(),
+            };
+            self.fail(column, error);
+            return;
+        }
+        taker.has_advanced = true;
+        if *cells >= self.limits.rows_max {
+            self.end = Some(WalkEnd::RowLimit);
+            return;
+        }
+        cursor.set(varbind.name);
+        // A hole that some agents answer with an exception instead of the next instance.
+        if !varbind.value.is_exception() {
+            *cells += 1;
+            self.cells += 1;
+            self.bytes += value_bytes(index.as_ber().len(), &varbind.value);
+            taker
+                .sink
+                .varbind(*position, index, varbind.value, taker.received);
+        }
+    }
+
+    fn fail(&mut self, column: usize, error: ColumnError) {
+        let Some(column) = self.columns.get_mut(column) else {
+            return;
+        };
+        column.is_ended = true;
+        self.failures.push(ColumnFailure {
+            column: column.position,
+            last_oid: column.cursor.as_oid_ref().to_oid(),
+            error,
+        });
+    }
+
+    /// Asks for half the columns next time; a single one is at fault itself.
+    fn shrink_or_fail(&mut self, asked: Asked, error: ColumnError) {
+        if !self.narrow(asked) {
+            self.fail(0, error);
+            self.align();
+        }
+    }
+
+    /// Ended columns to the back, the furthest behind to the front.
+    fn align(&mut self) {
+        let plan = &self.plan;
+        self.columns.sort_by(|left, right| {
+            (left.is_ended.cmp(&right.is_ended))
+                .then_with(|| left.row(plan).cmp(right.row(plan)))
+                .then(left.position.cmp(&right.position))
+        });
+        self.open = self
+            .columns
+            .iter()
+            .filter(|column| !column.is_ended)
+            .count();
+    }
+}
+
+impl Column {
+    /// The arcs of the row last read; none before the first.
+    fn row<'a>(&'a self, plan: &[EncodedOid]) -> impl Iterator<Item = u32> + use<'a> {
+        let prefix = plan[self.position].as_oid_ref();
+        let index = self.cursor.as_oid_ref().index_under(prefix);
+        index.into_iter().flat_map(Index::arcs)
+    }
+}
+
+// === How it stands ===
+
+impl Walk {
+    /// The last name read of the column furthest behind; `None` before the first cell.
+    pub(crate) fn last_oid(&self) -> Option<Oid> {
+        let open = self.columns.get(..self.open).unwrap_or(&[]);
+        let behind = open.first().or(self.columns.first())?;
+        (self.cells > 0).then(|| behind.cursor.as_oid_ref().to_oid())
+    }
+
+    /// Cells delivered.
+    pub(crate) fn cells(&self) -> u64 {
+        self.cells
+    }
+
+    /// Cells of the longest column.
+    pub(crate) fn rows(&self) -> u32 {
+        let cells = self.columns.iter().map(|column| column.cells);
+        cells.max().unwrap_or(0)
+    }
+
+    /// What ended it, and the columns that failed.
+    pub(crate) fn into_end(self) -> (WalkEnd, Vec<ColumnFailure>) {
+        (self.end.unwrap_or(WalkEnd::Complete), self.failures)
+    }
+}
+
+/// What a cell counts towards the limit of bytes.
+#[inline]
+fn value_bytes(index_bytes: usize, value: &Value<'_>) -> u64 {
+    let contents = match value {
+        Value::OctetString(octets) | Value::Opaque(octets) => octets.len(),
+        Value::ObjectId(oid) => oid.as_ber().len(),
+        _ => 8,
+    };
+    (index_bytes + contents) as u64
+}
+
+#[cfg(test)]
+#[path = "planner_tests.rs"]
+mod tests;
