@@ -11,6 +11,7 @@ pub mod gap;
 pub mod oid;
 pub mod rate;
 pub mod resource;
+pub mod resource_state;
 pub mod rows;
 pub mod schema;
 pub mod secret;
