@@ -1,1 +1,13 @@
-//! Table of contents of `ocelli-bus`.
+//! Table of contents of `ocelli-bus`: the durable bus of a node.
+//!
+//! Does: blocks, bodies, definitions, segments, group commit, readers, cursors. Does not: network,
+//! clocks, polling. The formats are described for other implementers in `bus/FORMAT.md`.
+
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod limits;
+pub mod record;
+mod wire;
+
+pub use wire::WireError;
