@@ -11,4 +11,6 @@ pub mod engine;
 pub mod message;
 pub mod oid;
 pub mod pdu;
+pub mod usm;
+pub mod v3;
 pub mod value;

@@ -1,6 +1,7 @@
 //! Tests of `pdu`.
 
 use super::*;
+use crate::ber::BackWriter;
 use crate::value::Value;
 
 #[test]

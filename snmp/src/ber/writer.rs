@@ -99,6 +99,23 @@ impl<'b> BackWriter<'b> {
         self.element(tag, &octets[redundant.min(8)..]);
     }
 
+    /// The bytes written so far.
+    pub(crate) fn written_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.start..]
+    }
+
+    /// Puts zeros *behind* what is written until its length is a multiple of `block`.
+    pub(crate) fn pad_end_to_multiple(&mut self, block: usize) {
+        let written = self.written();
+        let padding = written.next_multiple_of(block) - written;
+        let zeros = [0; 16];
+        self.bytes(&zeros[..padding.min(zeros.len())]);
+        if !self.is_full {
+            let written = self.written_mut();
+            written.rotate_left(padding);
+        }
+    }
+
     /// The bytes written, at the end of the buffer.
     ///
     /// # Errors
