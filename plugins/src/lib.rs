@@ -1,1 +1,11 @@
-//! Table of contents of `ocelli-plugins`.
+//! Table of contents of `ocelli-plugins`: what talks to the outside.
+//!
+//! Does: discovery, enrichment and polling kinds; the built-in profiles as data.
+//! Does not: schedule, keep state between runs, know actors.
+
+#![forbid(unsafe_code)]
+
+pub mod discovery;
+pub mod polling;
+pub mod run;
+pub mod snmp_access;
