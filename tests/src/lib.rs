@@ -3,4 +3,5 @@
 //! Does: hold the tidy rules and the harness that starts real components. Does not: get imported
 //! by any other crate. In: the tree and its binaries. Out: verdicts.
 
+pub mod harness;
 pub mod tidy;
