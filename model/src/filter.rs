@@ -28,7 +28,7 @@ mod pattern;
 mod token;
 mod vocabulary;
 
-pub use compile::{Compiled, Matcher};
+pub use compile::{Compiled, Matcher, Selection};
 pub use error::{FilterError, FilterProblem};
 pub use explain::{ExplainedNode, Explanation};
 pub use expression::{Condition, Expression, Test};

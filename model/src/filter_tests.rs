@@ -644,6 +644,8 @@ fn any_resource() -> impl Strategy<Value = Resource> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn a_printed_filter_parses_to_itself(filter in any_filter()) {
         let text = filter.to_string();
@@ -656,7 +658,7 @@ proptest! {
     #[test]
     fn compiled_evaluation_equals_the_naive_one(
         filters in proptest::collection::vec(any_filter(), 1..4),
-        resources in proptest::collection::vec(any_resource(), 1..12),
+        resources in proptest::collection::vec(any_resource(), 1..150),
     ) {
         let mut table = InternedTable::new(&Vocabulary::resource(), &filters);
         let mut compiled: Vec<Compiled> =
@@ -664,7 +666,9 @@ proptest! {
         resources.iter().for_each(|resource| table.push(resource).unwrap());
         for (filter, compiled) in filters.iter().zip(&mut compiled) {
             let matcher = compiled.matcher(&table);
-            for (resource, row) in resources.iter().zip(table.rows()) {
+            let selected: Vec<usize> = matcher.select().collect();
+            for (row, resource) in resources.iter().enumerate() {
+                prop_assert_eq!(selected.contains(&row), filter.matches(resource), "{}", filter);
                 let explanation = filter.explain(resource);
                 prop_assert_eq!(matcher.matches(row), filter.matches(resource), "{}", filter);
                 prop_assert_eq!(explanation.verdict, filter.matches(resource), "{}", filter);

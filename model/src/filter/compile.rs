@@ -4,10 +4,11 @@
 //! recurses nor allocates; compare numbers for `=` and `IN`, look LIKE up in a bit set that holds
 //! its verdict on each distinct value. Does not: parse. In: [`Expression`], [`InternedTable`].
 //! Out: [`Compiled`]; [`Compiled::matcher`] brings the bit sets up to date, then evaluates.
-//! Hot path: two conditions cost two loads and compares a row; target ≥ 100 M rows/s a core.
+//! Hot path: 64 rows a step, two loads and compares a row for two conditions, no branch that
+//! depends on a value; target ≥ 100 M rows/s a core.
 
 use super::expression::{Condition, Expression, Test};
-use super::intern::{ABSENT, InternedTable, Interner, TableError};
+use super::intern::{ABSENT, InternedTable, Interner, LANES, TableError};
 use super::pattern::Pattern;
 
 /// Jump targets that end the evaluation; steps are numbered below them.
@@ -207,20 +208,18 @@ pub struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    /// Whether a row of the table passes. Allocates nothing.
+    /// Whether the row at `position` passes; `false` beyond the last. Allocates nothing.
     #[must_use]
-    #[inline]
-    pub fn matches(&self, row: &[u32]) -> bool {
+    pub fn matches(&self, position: usize) -> bool {
+        if position >= self.table.len() {
+            return false;
+        }
         let mut at = self.steps.len() - 1;
         loop {
             let step = &self.steps[at];
-            let value = row.get(step.column).copied().unwrap_or(ABSENT);
-            let is_met = match &step.check {
-                Check::Equals(wanted) => *wanted == value,
-                Check::OneOf(wanted) => wanted.contains(&value),
-                Check::InSet(set) => self.sets[*set].contains(value),
-            };
-            let holds = value != ABSENT && is_met != step.is_negated;
+            let lanes = self.table.lanes(position / LANES, step.column);
+            let lane = lanes.get(position % LANES).copied().unwrap_or(ABSENT);
+            let holds = step.mask(&[lane], self.sets) == 1;
             let next = if holds {
                 step.when_true
             } else {
@@ -233,10 +232,110 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// The positions of the rows that pass, ascending.
-    pub fn select(self) -> impl Iterator<Item = usize> + 'a {
-        let rows = self.table.rows().enumerate();
-        rows.filter(move |(_, row)| self.matches(row))
-            .map(|(position, _)| position)
+    /// The positions of the rows that pass, ascending. Allocates once.
+    #[must_use]
+    pub fn select(self) -> Selection<'a> {
+        let reached = vec![0; self.steps.len()];
+        Selection {
+            matcher: self,
+            reached,
+            next_block: 0,
+            mask: 0,
+        }
+    }
+}
+
+/// Runs the steps on 64 rows at once: instead of jumping with one row, each step hands the rows
+/// that hold and those that do not on to its two targets, as masks. So there is no branch to
+/// mispredict but the one that skips a step no row has reached.
+#[derive(Debug, Clone)]
+pub struct Selection<'a> {
+    matcher: Matcher<'a>,
+    /// For each step the rows that have reached it; all zero between blocks.
+    reached: Vec<u64>,
+    next_block: usize,
+    /// The rows of the block before `next_block` that pass and have not been given out.
+    mask: u64,
+}
+
+impl Selection<'_> {
+    /// Which rows of `block`, of which `rows` exist, pass.
+    fn mask_of(&mut self, block: usize, rows: u64) -> u64 {
+        let Matcher { steps, sets, table } = self.matcher;
+        let mut accepted = 0;
+        if let Some(entry) = self.reached.last_mut() {
+            *entry = rows;
+        }
+        for (at, step) in steps.iter().enumerate().rev() {
+            let here = std::mem::take(&mut self.reached[at]);
+            if here == 0 {
+                continue;
+            }
+            let holds = step.mask(table.lanes(block, step.column), sets);
+            for (target, rows) in [
+                (step.when_true, here & holds),
+                (step.when_false, here & !holds),
+            ] {
+                match target {
+                    ACCEPT => accepted |= rows,
+                    REJECT => {}
+                    earlier => self.reached[earlier as usize] |= rows,
+                }
+            }
+        }
+        accepted
+    }
+}
+
+impl Iterator for Selection<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.mask == 0 {
+            let before = self.next_block * LANES;
+            let left = self
+                .matcher
+                .table
+                .len()
+                .checked_sub(before)
+                .filter(|left| *left > 0)?;
+            let rows = if left >= LANES {
+                u64::MAX
+            } else {
+                (1 << left) - 1
+            };
+            self.mask = self.mask_of(self.next_block, rows);
+            self.next_block += 1;
+        }
+        let lane = self.mask.trailing_zeros() as usize;
+        self.mask &= self.mask - 1;
+        Some((self.next_block - 1) * LANES + lane)
+    }
+}
+
+impl Step {
+    /// One bit for each of at most 64 values: whether the condition holds of it.
+    #[inline]
+    fn mask(&self, values: &[u32], sets: &[BitSet]) -> u64 {
+        match &self.check {
+            Check::Equals(wanted) => self.mask_by(values, |value| value == *wanted),
+            Check::OneOf(wanted) => self.mask_by(values, |value| {
+                wanted
+                    .iter()
+                    .fold(false, |is_any, wanted| is_any | (*wanted == value))
+            }),
+            Check::InSet(set) => self.mask_by(values, |value| sets[*set].contains(value)),
+        }
+    }
+
+    #[inline]
+    fn mask_by(&self, values: &[u32], is_met: impl Fn(u32) -> bool) -> u64 {
+        let mut mask = 0;
+        for (lane, value) in values.iter().enumerate() {
+            let holds = (*value != ABSENT) & (is_met(*value) != self.is_negated);
+            mask |= u64::from(holds) << lane;
+        }
+        mask
     }
 }

@@ -1,7 +1,7 @@
 //! Tables of subjects as rows of numbers: each distinct value is stored once.
 //!
 //! Does: give each distinct text a number, keep subjects as rows of such numbers, one column a
-//! field. Does not: follow changes; a table is built anew when its subjects change (100,000
+//! field, in blocks of 64 rows so that a column of a block is contiguous. Does not: follow changes; a table is built anew when its subjects change (100,000
 //! resources: some tens of milliseconds). In: subjects, the filters that will be asked.
 //! Out: [`InternedTable`], which [`super::Compiled`] filters read.
 
@@ -15,6 +15,9 @@ use super::{Filter, compile};
 pub const INTERNED_VALUES_MAX: u32 = 4_000_000;
 /// The number that stands for "has no such field".
 pub const ABSENT: u32 = u32::MAX;
+
+/// Rows that are evaluated at once: the bits of a mask.
+pub(super) const LANES: usize = 64;
 
 /// Why a table cannot take a subject or a filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +84,9 @@ pub struct InternedTable {
     /// Metadata keys with a column, in lower case, sorted; they follow the plain fields.
     keys: Vec<String>,
     interner: Interner,
-    rows: Vec<u32>,
+    /// Blocks of [`LANES`] rows, column after column; unused lanes of the last are [`ABSENT`].
+    blocks: Vec<u32>,
+    len: usize,
 }
 
 impl InternedTable {
@@ -99,7 +104,8 @@ impl InternedTable {
             vocabulary: Arc::clone(vocabulary),
             keys: keys.into_iter().map(str::to_owned).collect(),
             interner: Interner::default(),
-            rows: Vec::new(),
+            blocks: Vec::new(),
+            len: 0,
         }
     }
 
@@ -108,22 +114,25 @@ impl InternedTable {
     /// # Errors
     /// [`TableError::Full`]; the table is as before.
     pub fn push(&mut self, subject: &impl Subject) -> Result<(), TableError> {
-        let start = self.rows.len();
         let plain = (0..self.vocabulary.names().len()).map(Field::Plain);
         let keyed = self.keys.iter().cloned().map(Field::Keyed);
+        let mut values = Vec::with_capacity(self.columns());
         for field in plain.chain(keyed) {
-            let number = match subject.value(&field) {
-                None => Ok(ABSENT),
-                Some(value) => self.interner.intern(value),
-            };
-            match number {
-                Ok(number) => self.rows.push(number),
-                Err(error) => {
-                    self.rows.truncate(start);
-                    return Err(error);
-                }
-            }
+            values.push(match subject.value(&field) {
+                None => ABSENT,
+                Some(value) => self.interner.intern(value)?,
+            });
         }
+        let lane = self.len % LANES;
+        if lane == 0 {
+            let fresh = self.blocks.len() + self.columns() * LANES;
+            self.blocks.resize(fresh, ABSENT);
+        }
+        let block_start = self.len / LANES * self.columns() * LANES;
+        for (column, value) in values.into_iter().enumerate() {
+            self.blocks[block_start + column * LANES + lane] = value;
+        }
+        self.len += 1;
         Ok(())
     }
 
@@ -142,21 +151,16 @@ impl InternedTable {
         compile::compile(filter.expression(), self)
     }
 
-    /// The rows in order.
-    pub fn rows(&self) -> std::slice::ChunksExact<'_, u32> {
-        self.rows.chunks_exact(self.columns().max(1))
-    }
-
-    /// How many rows there are.
+    /// How many subjects there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows().len()
+        self.len
     }
 
-    /// Whether there is no row.
+    /// Whether there is no subject.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len == 0
     }
 
     /// The distinct values.
@@ -177,6 +181,13 @@ impl InternedTable {
                 Err(_) => Err(TableError::NoColumn { key: key.clone() }),
             },
         }
+    }
+
+    /// The values of `column` in a block of rows; empty beyond the last block.
+    #[inline]
+    pub(super) fn lanes(&self, block: usize, column: usize) -> &[u32] {
+        let start = (block * self.columns() + column) * LANES;
+        self.blocks.get(start..start + LANES).unwrap_or_default()
     }
 
     fn columns(&self) -> usize {
