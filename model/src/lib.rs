@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod clock;
+pub mod codec;
 pub mod columns;
 pub mod filter;
 pub mod gap;
