@@ -1,8 +1,8 @@
 //! Does a compiled filter of two conditions pass 100 M resources a second on one core?
 //!
 //! Serves the decision to compile filters over interned values instead of asking each resource.
-//! Does: time rounds of both over one table in turn, print median, slowest round and the ratio to the naive
-//! loop. Does not: judge; the target stands in the design's budgets.
+//! Does: time rounds of both over one table in turn, print median, slowest round and the ratio to
+//! the naive loop. Does not: judge; the target stands in the design's budgets.
 //! In: nothing. Out: one line a filter, in M resources/s. Run: `cargo bench -p ocelli-model`.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
@@ -41,7 +41,8 @@ const FILTERS: [(&str, &str); 3] = [
     ),
     (
         "five",
-        r#"resource_class = "network" AND (resource_site IN ("dc1", "dc2") OR resource_id LIKE "sw1%")
+        r#"resource_class = "network"
+        AND (resource_site IN ("dc1", "dc2") OR resource_id LIKE "sw1%")
         AND NOT (resource_metadata.role = "lab") AND resource_subclass != "firewall""#,
     ),
 ];

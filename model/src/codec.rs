@@ -107,7 +107,8 @@ pub enum DecodeError {
     },
     /// Damaged between writer and reader.
     #[error(
-        "message of kind {kind} has checksum {found:08x}, its bytes give {computed:08x}; take another copy"
+        "message of kind {kind} has checksum {found:08x}, its bytes give {computed:08x}; \
+         take another copy"
     )]
     Checksum {
         /// Number of the kind.

@@ -1,7 +1,7 @@
 //! The filter language: Panoptes' grammar with parentheses and `NOT (…)` added.
 //!
 //! Does: parse with errors that point at the place, print back, evaluate against anything that has
-//! the fields ([`Subject`]), explain which condition decided, compile for whole tables of resources.
+//! the fields ([`Subject`]), explain which condition decided, compile for whole tables.
 //! Does not: hold resources. In: text of at most [`TEXT_BYTES_MAX`]. Out: [`Filter`], [`Compiled`].
 //! Invariant: a condition on a field that the subject lacks is false, also `!=` and `NOT …`.
 //!
@@ -47,7 +47,8 @@ pub const CONDITIONS_MAX: usize = 1_024;
 ///
 /// ```
 /// use ocelli_model::filter::Filter;
-/// let filter: Filter = r#"resource_class eq "network" and not (resource_site in ("lab"))"#.parse()?;
+/// let text = r#"resource_class eq "network" and not (resource_site in ("lab"))"#;
+/// let filter: Filter = text.parse()?;
 /// assert_eq!(
 ///     filter.to_string(),
 ///     r#"resource_class = "network" AND NOT (resource_site IN ("lab"))"#

@@ -120,7 +120,8 @@ fn select(text: &str, resources: &[Resource]) -> String {
 }
 
 const ALL_NETWORK: &str = "fw1 lb1 rt1 sw1 sw2";
-const CONCEPT_PAGE: &str = r#"resource_class = "network" AND resource_subclass IN ("switch", "router")
+const CONCEPT_PAGE: &str = r#"resource_class = "network"
+        AND resource_subclass IN ("switch", "router")
         AND resource_type != "arista" AND resource_endpoint NOT IN ("test1","test2")
         AND resource_metadata.make NOT LIKE "Arista%"
         AND resource_metadata.model NOT IN ("model1", "model2")"#;
@@ -161,12 +162,14 @@ const TABLE: &[(u32, &str, &str)] = &[
     ),
     (
         22,
-        r#"resource_class = "network" AND resource_subclass = "switch" OR resource_class = "system""#,
+        r#"resource_class = "network" AND resource_subclass = "switch"
+            OR resource_class = "system""#,
         "h1 sw1 sw2",
     ),
     (
         23,
-        r#"resource_class = "system" OR resource_class = "network" AND resource_subclass = "switch""#,
+        r#"resource_class = "system"
+            OR resource_class = "network" AND resource_subclass = "switch""#,
         "h1 sw1 sw2",
     ),
     (
@@ -220,7 +223,8 @@ const TABLE: &[(u32, &str, &str)] = &[
     ),
     (
         38,
-        r#"resource_class = "network" AND resource_metadata.make = "Cisco" OR resource_metadata.make = "A10""#,
+        r#"resource_class = "network" AND resource_metadata.make = "Cisco"
+            OR resource_metadata.make = "A10""#,
         "lb1 sw1",
     ),
     (
@@ -240,7 +244,8 @@ const TABLE: &[(u32, &str, &str)] = &[
     ),
     (
         42,
-        r#"resource_class = "network" AND resource_metadata.make = "Cisco" OR resource_site = "dc3""#,
+        r#"resource_class = "network" AND resource_metadata.make = "Cisco"
+            OR resource_site = "dc3""#,
         "lb1 sw1",
     ),
     (
@@ -570,7 +575,8 @@ fn values_added_after_compiling_are_seen_by_like() {
 
 #[test]
 fn explain_shows_each_verdict_and_marks_the_condition_that_decided() {
-    let text = r#"resource_class = "network" AND (resource_site = "dc9" OR resource_metadata.make != "Cisco") AND resource_id = "sw1""#;
+    let text = r#"resource_class = "network" AND (resource_site = "dc9"
+        OR resource_metadata.make != "Cisco") AND resource_id = "sw1""#;
     let filter: Filter = text.parse().unwrap();
     let explanation = filter.explain(&table_resources()[3]);
     assert_eq!(

@@ -34,7 +34,7 @@ pub const FIELD_BYTES_MAX: usize = 512;
 pub const METADATA_PAIRS_MAX: usize = 256;
 /// Longest metadata key, bytes.
 pub const METADATA_KEY_BYTES_MAX: usize = 128;
-/// Largest resource, all its texts together: a catalog entry of 64 KiB holds one with room to spare.
+/// Largest resource, all its texts together: a catalog entry of 64 KiB holds one and has room.
 pub const RESOURCE_BYTES_MAX: usize = 32 * 1024;
 /// The metadata key that holds how long a resource lives without being seen again, seconds.
 pub const TTL_KEY: &str = "_resource_ttl";

@@ -60,7 +60,13 @@ fn json_is_written_in_panoptes_order_and_reads_back_as_itself() {
     let text = serde_json::to_string(&resource).unwrap();
     assert_eq!(
         text,
-        r#"{"resource_site":"dc1","resource_class":"network","resource_subclass":"switch","resource_type":"cisco","resource_id":"sw1","resource_endpoint":"SW1.example.com:1161","resource_metadata":{"_resource_ttl":"604800","make":"Cisco"},"resource_creation_timestamp":1532023147.34,"resource_plugin":"switch_discovery"}"#
+        concat!(
+            r#"{"resource_site":"dc1","resource_class":"network","resource_subclass":"switch","#,
+            r#""resource_type":"cisco","resource_id":"sw1","#,
+            r#""resource_endpoint":"SW1.example.com:1161","#,
+            r#""resource_metadata":{"_resource_ttl":"604800","make":"Cisco"},"#,
+            r#""resource_creation_timestamp":1532023147.34,"resource_plugin":"switch_discovery"}"#
+        )
     );
     assert_eq!(serde_json::from_str::<Resource>(&text).unwrap(), resource);
     let refused = text.replace("\"sw1\"", "\"a|b\"");

@@ -1,9 +1,9 @@
 //! Tables of subjects as rows of numbers: each distinct value is stored once.
 //!
 //! Does: give each distinct text a number, keep subjects as rows of such numbers, one column a
-//! field, in blocks of 64 rows so that a column of a block is contiguous. Does not: follow changes; a table is built anew when its subjects change (100,000
-//! resources: some tens of milliseconds). In: subjects, the filters that will be asked.
-//! Out: [`InternedTable`], which [`super::Compiled`] filters read.
+//! field, in blocks of 64 rows so that a column of a block is contiguous. Does not: follow changes;
+//! a table is built anew when its subjects change (100,000 resources: some tens of milliseconds).
+//! In: subjects, the filters that will be asked. Out: [`InternedTable`], which [`super::Compiled`] filters read.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -110,7 +110,8 @@ pub enum ResourceError {
     },
     /// All texts together beyond [`RESOURCE_BYTES_MAX`].
     #[error(
-        "the resource has {bytes} bytes of text; {RESOURCE_BYTES_MAX} is the limit, shorten its metadata"
+        "the resource has {bytes} bytes of text; {RESOURCE_BYTES_MAX} is the limit, \
+         shorten its metadata"
     )]
     TooLarge {
         /// How many there are.
@@ -118,7 +119,8 @@ pub enum ResourceError {
     },
     /// The same identity as an earlier row.
     #[error(
-        "the same site, class, subclass, type and id stand in row {first_index}; remove one or rename it"
+        "the same site, class, subclass, type and id stand in row {first_index}; \
+         remove one or rename it"
     )]
     Duplicate {
         /// Index of the first row with it, from 0.

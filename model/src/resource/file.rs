@@ -1,4 +1,4 @@
-//! The discovery file: a JSON array of resource objects (Panoptes' `plugin_discovery_from_json_file`).
+//! The discovery file: a JSON array of resource objects, as Panoptes' JSON discovery reads it.
 //!
 //! Does: read the bytes, take the good rows, refuse each bad one by index, place, id and reason.
 //! Does not: open files, decide whether a smaller set may replace a larger one (`catalog`).
