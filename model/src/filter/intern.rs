@@ -3,7 +3,8 @@
 //! Does: give each distinct text a number, keep subjects as rows of such numbers, one column a
 //! field, in blocks of 64 rows so that a column of a block is contiguous. Does not: follow changes;
 //! a table is built anew when its subjects change (100,000 resources: some tens of milliseconds).
-//! In: subjects, the filters that will be asked. Out: [`InternedTable`], which [`super::Compiled`] filters read.
+//! In: subjects, the filters that will be asked. Out: [`InternedTable`], which
+//! [`super::Compiled`] filters read.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
