@@ -7,6 +7,7 @@ pub mod batch;
 pub mod clock;
 pub mod codec;
 pub mod columns;
+pub mod enrichment;
 pub mod filter;
 pub mod gap;
 pub mod oid;

@@ -285,7 +285,10 @@ fn parked_removed_and_handed_over_pairs_end_their_slots() {
 fn a_changed_interval_cuts_the_running_slot_short() {
     let mut state = ResourceState::default();
     assert!(state.step(planned(Begin::Fresh), at(-1, 1)).list.is_empty());
-    assert_eq!(short(&state.step(ResourceEvent::Tick, at(0, 0))), ["start 0"]);
+    assert_eq!(
+        short(&state.step(ResourceEvent::Tick, at(0, 0))),
+        ["start 0"]
+    );
     let faster = plan(2_000, 2);
     let from = at(0, 5_000);
     let change = ResourceEvent::Plan {

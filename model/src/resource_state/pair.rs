@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
+use super::LATE_START_PERMILLE;
 use super::effect::Effect;
 use super::event::{Begin, PairPlan};
-use super::LATE_START_PERMILLE;
 use crate::gap::{Gap, GapCause, GapKind};
 use crate::slot::{Epoch, SlotMs};
 
