@@ -18,6 +18,7 @@ pub mod rows;
 pub mod schema;
 pub mod secret;
 pub mod slot;
+pub mod slot_line;
 pub mod suggest;
 pub mod units;
 pub mod unix_seconds;
