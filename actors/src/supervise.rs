@@ -253,7 +253,8 @@ impl<C: Core> Actor for Guarded<C> {
             Some(Pause::Parked(pause)) => {
                 let over = clock.sleep_until(clock.monotonic().after(pause));
                 life.spawn(over.into_actor(self).map(|(), guarded: &mut Self, life| {
-                    info!(actor = C::KIND, name = %guarded.witness.name, "parked actor tried again");
+                    let name = &guarded.witness.name;
+                    info!(actor = C::KIND, %name, "parked actor tried again");
                     guarded.is_parked = false;
                     guarded.report(End::Unparked);
                     guarded.begin_life(life);
