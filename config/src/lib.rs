@@ -8,13 +8,18 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod credentials;
+mod difference;
+mod effective;
 mod endpoint;
 mod filter;
 mod future;
 mod kinds;
+mod last_good;
 mod load;
 mod merge;
 mod number;
+mod overrides;
 mod problem;
 mod reading;
 mod reference;
@@ -27,10 +32,21 @@ mod tree;
 mod value;
 
 pub use config::Config;
+pub use credentials::{
+    CredentialError, OpenedCredentials, SnmpCredential, SnmpVersion, open_credentials,
+};
+pub use difference::{Change, Difference, Item, difference};
+pub use effective::{DeviceSettings, EffectiveValue, device_settings, effective};
 pub use endpoint::EndpointText;
 pub use filter::RowsFilter;
+pub use last_good::{
+    LAST_GOOD_FILE, StartChoice, choose, data_dir_of, read_last_good, write_last_good,
+};
 pub use load::{Invalid, LoadOptions, Loaded, Parked, load};
 pub use number::{Count, Interval, Keep, Period, Port, Size, Timeout};
+pub use overrides::{
+    ENVIRONMENT_PREFIX, OverrideError, override_of_option, overrides_of_environment,
+};
 pub use problem::Problem;
 pub use reference::{SectionReference, reference, reference_markdown};
 pub use secret::{ProcessSecrets, SECRET_BYTES_MAX, SecretError, SecretSource, SecretText};

@@ -33,15 +33,16 @@ fn join(into: &mut Table, from: Table, reading: &mut Reading<'_>) {
 
 fn join_entry(present: &mut Entry, entry: Entry, reading: &mut Reading<'_>) {
     let is_same_text = present.node.span.source == entry.node.span.source;
-    let stronger = strength(reading, entry.node.span) > strength(reading, present.node.span);
+    let new_strength = strength(reading, entry.node.span);
+    let old_strength = strength(reading, present.node.span);
     match (&mut present.node.value, entry.node.value) {
         (Value::Table(into), Value::Table(from)) => join(into, from, reading),
         (Value::Array(into), Value::Array(from)) if all_tables(into) && all_tables(&from) => {
             into.extend(from);
         }
-        // The parser has refused it already.
-        _ if is_same_text => {}
-        (_, value) if stronger => {
+        // The parser has refused it already, or a default gives way.
+        _ if is_same_text || new_strength < old_strength => {}
+        (_, value) if new_strength > old_strength => {
             present.key_span = entry.key_span;
             present.node = Node {
                 span: entry.node.span,

@@ -29,8 +29,7 @@ const SECRET_WORDS: [&str; 10] = [
 ];
 
 /// Keys of a credential whose values may be shown.
-const OPEN_CREDENTIAL_KEYS: [&str; 6] =
-    ["name", "filter", "version", "user", "reply_from", "context"];
+const OPEN_CREDENTIAL_KEYS: [&str; 5] = ["name", "filter", "user", "reply_from", "context"];
 
 /// One finding about the configuration: an error or a warning, as the list says that it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -51,8 +51,13 @@ At start a bad item of an array table (`[[…]]`) is parked with its reason and 
 /// All sections in the order of the reference.
 #[must_use]
 pub fn reference() -> Vec<SectionReference> {
+    let mut node = describe::<NodeConfig>("[node]", "");
+    // Its default is the machine's own and comes in at loading.
+    for field in node.fields.iter_mut().filter(|field| field.key == "name") {
+        field.is_required = false;
+    }
     vec![
-        describe::<NodeConfig>("[node]", ""),
+        node,
         describe::<ListenConfig>("[listen]", ""),
         describe::<HttpConfig>("[http]", ""),
         describe::<BusConfig>("[bus]", ""),
