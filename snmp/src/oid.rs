@@ -17,9 +17,7 @@ pub const OID_OCTETS_MAX: usize = ARCS_MAX * 5;
 
 /// An OID that has no BER form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "object identifier {oid} has no BER form: it must begin with 0 to 2, then below 40 after 0 and 1"
-)]
+#[error("object identifier {oid} has no BER form: begin with 0 to 2, then below 40 after 0 and 1")]
 pub struct OidEncodeError {
     /// The OID.
     pub oid: Oid,
