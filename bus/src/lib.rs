@@ -6,8 +6,13 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
+pub mod body;
 pub mod limits;
 pub mod record;
 mod wire;
 
 pub use wire::WireError;
+
+#[cfg(test)]
+#[path = "strategies_tests.rs"]
+mod testing;

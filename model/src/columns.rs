@@ -45,8 +45,48 @@ impl Presence {
 
     /// Appends `count` cells that hold a value.
     pub fn push_all_present(&mut self, count: usize) {
-        for _ in 0..count {
-            self.push(true);
+        if self.is_empty() {
+            self.assign_all(true, count);
+        } else {
+            (0..count).for_each(|_| self.push(true));
+        }
+    }
+
+    /// Replaces all cells by `count` that hold a value, or that hold none.
+    pub fn assign_all(&mut self, is_present: bool, count: usize) {
+        self.words.clear();
+        self.words
+            .resize(count.div_ceil(64), if is_present { u64::MAX } else { 0 });
+        self.len = count;
+        self.absent = if is_present { 0 } else { count };
+        self.clear_behind_the_end();
+    }
+
+    /// Replaces all cells by `count` whose bits stand in `bitmap`, the first in the lowest bit of
+    /// the first byte. Bytes that are missing are cells without a value; bits behind are ignored.
+    pub fn assign_bits(&mut self, bitmap: &[u8], count: usize) {
+        self.words.clear();
+        self.words
+            .extend(bitmap.chunks(8).take(count.div_ceil(64)).map(|chunk| {
+                let mut word = [0; 8];
+                word[..chunk.len()].copy_from_slice(chunk);
+                u64::from_le_bytes(word)
+            }));
+        self.words.resize(count.div_ceil(64), 0);
+        self.len = count;
+        self.clear_behind_the_end();
+        let present: usize = self
+            .words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum();
+        self.absent = count - present;
+    }
+
+    fn clear_behind_the_end(&mut self) {
+        let used = self.len % 64;
+        if let Some(last) = self.words.last_mut().filter(|_| used > 0) {
+            *last &= u64::MAX >> (64 - used);
         }
     }
 
@@ -299,6 +339,30 @@ mod tests {
         assert_eq!((presence.len(), presence.present_count()), (130, 86));
         assert!(!presence.is_present(129) && presence.is_present(128) && !presence.is_present(500));
         assert!(!presence.is_all_present() && !presence.is_all_absent());
+    }
+
+    #[test]
+    fn presence_assigned_at_once_equals_presence_pushed_cell_by_cell() {
+        for count in [0usize, 1, 63, 64, 65, 200] {
+            let mut pushed = Presence::default();
+            (0..count).for_each(|row| pushed.push(row % 3 == 0));
+            let bytes: Vec<u8> = pushed
+                .words()
+                .iter()
+                .flat_map(|word| word.to_le_bytes())
+                .collect();
+            let mut assigned = Presence::default();
+            assigned.push(true);
+            let dirty: Vec<u8> = bytes.iter().copied().chain([0xFF]).collect();
+            assigned.assign_bits(&dirty, count);
+            assert_eq!(assigned, pushed, "{count} cells");
+            for is_present in [true, false] {
+                let mut pushed = Presence::default();
+                (0..count).for_each(|_| pushed.push(is_present));
+                assigned.assign_all(is_present, count);
+                assert_eq!(assigned, pushed, "{count} cells, all {is_present}");
+            }
+        }
     }
 
     #[test]
