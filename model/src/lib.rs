@@ -11,6 +11,7 @@ pub mod enrichment;
 pub mod filter;
 pub mod gap;
 pub mod oid;
+pub mod panoptes;
 pub mod rate;
 pub mod resource;
 pub mod resource_state;
