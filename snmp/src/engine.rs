@@ -7,13 +7,43 @@
 
 #[cfg(test)]
 mod agent_tests;
-pub mod error;
+#[cfg(test)]
+mod bed_tests;
+mod budget;
+mod core;
+mod counters;
+mod credential;
+mod driver;
+mod error;
 mod get;
+mod inbox;
 pub mod limits;
-pub mod repetitions;
-pub mod rtt;
-pub mod sink;
+mod operation;
+mod outbox;
+mod pending;
+mod repetitions;
+mod rtt;
+mod session;
+mod sink;
+mod socket;
+mod sockets;
 mod ticket;
-pub mod walk;
+mod walk;
 mod wheel;
-pub mod window;
+mod window;
+
+pub use budget::DeviceBudget;
+pub use counters::EngineCounters;
+pub use credential::{CommunityVersion, Credential, Security};
+pub use driver::Engine;
+pub use error::{AuthFailure, ExchangeError, GetError, GetOutcome, NameFailure};
+pub use get::{GetPlan, GetPlanError};
+pub use rtt::TimeoutBounds;
+pub use session::{Session, SessionSettings};
+pub use sink::{Received, VarbindSink};
+pub use socket::OpenError;
+pub use sockets::Source;
+pub use walk::{
+    ColumnError, ColumnFailure, WalkEnd, WalkLimits, WalkOutcome, WalkPlan, WalkPlanError,
+};
+pub use window::LoadLimit;

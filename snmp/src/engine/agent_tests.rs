@@ -94,10 +94,10 @@ impl TestAgent {
                 };
                 let at = i32::try_from(position + 1).unwrap();
                 if self.broken.as_ref() == Some(&name) {
-                    return self.error(head, ErrorStatus::GenErr, at, request, writer);
+                    return refuse(head, (ErrorStatus::GenErr, at), request, writer);
                 }
                 if value.is_none() && self.version == Version::V1 {
-                    return self.error(head, ErrorStatus::NoSuchName, at, request, writer);
+                    return refuse(head, (ErrorStatus::NoSuchName, at), request, writer);
                 }
                 cursor.clone_from(&name);
                 found.push((name, value));
@@ -137,20 +137,19 @@ impl TestAgent {
             None => (name.clone(), None),
         }
     }
+}
 
-    fn error(
-        &self,
-        mut head: PduHead,
-        status: ErrorStatus,
-        at: i32,
-        request: &PduView<'_>,
-        writer: &mut BackWriter<'_>,
-    ) -> PduHead {
-        head.second = status.number();
-        head.third = at;
-        writer.bytes(request.raw_varbinds());
-        head
-    }
+/// An error response: the varbinds of the request, echoed.
+fn refuse(
+    mut head: PduHead,
+    (status, at): (ErrorStatus, i32),
+    request: &PduView<'_>,
+    writer: &mut BackWriter<'_>,
+) -> PduHead {
+    head.second = status.number();
+    head.third = at;
+    writer.bytes(request.raw_varbinds());
+    head
 }
 
 /// The OID of a column of [`TestAgent::table`].

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use ocelli_model::gap::{GapCause, GapKind};
 
-use super::limits::{GET_OIDS_MAX, OPERATIONS_MAX, WAITING_PER_DEVICE_MAX};
-use crate::oid::OidEncodeError;
+use super::limits::{OPERATIONS_MAX, WAITING_PER_DEVICE_MAX};
 use crate::pdu::ErrorStatus;
 
 /// What an agent objects to in our credentials (RFC 3414 §3.2).
@@ -190,15 +189,6 @@ pub enum GetError {
     /// A request got no usable answer.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
-    /// More names than one get takes.
-    #[error("get asks for {oids} names; {GET_OIDS_MAX} is the limit, ask in parts")]
-    TooManyOids {
-        /// How many.
-        oids: usize,
-    },
-    /// A name that BER cannot write.
-    #[error(transparent)]
-    BadOid(#[from] OidEncodeError),
 }
 
 impl GetError {
@@ -207,7 +197,6 @@ impl GetError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Exchange(error) => error.is_transient(),
-            Self::TooManyOids { .. } | Self::BadOid(_) => false,
         }
     }
 
@@ -216,9 +205,6 @@ impl GetError {
     pub fn gap_cause(&self) -> GapCause {
         match self {
             Self::Exchange(error) => error.gap_cause(),
-            Self::TooManyOids { .. } | Self::BadOid(_) => {
-                GapCause::because(GapKind::PluginError, &self.to_string())
-            }
         }
     }
 }

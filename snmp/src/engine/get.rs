@@ -5,11 +5,15 @@
 //! Does not: send, wait, retry. In: [`Get::reply`], [`Get::status`], [`Get::silence`]. Out: names.
 //! Invariant: each reply answers or sets aside a name, or halves the request.
 
+use std::rc::Rc;
+
+use ocelli_model::oid::Oid;
+
 use super::error::NameFailure;
-use super::limits::SEND_BYTES_MAX;
+use super::limits::{GET_OIDS_MAX, SEND_BYTES_MAX};
 use super::repetitions::Repetitions;
 use super::sink::{Received, VarbindSink};
-use crate::oid::{EncodedOid, Name, OidRef};
+use crate::oid::{EncodedOid, Name, OidEncodeError, OidRef};
 use crate::pdu::{ErrorStatus, PduView};
 use crate::value::Value;
 
@@ -17,6 +21,48 @@ use crate::value::Value;
 const REQUEST_HEADER_BYTES: usize = 160;
 /// Bytes of a name in a request that are no OID: sequence, tag, length, NULL.
 const NAME_HEADER_BYTES: usize = 8;
+
+/// Why names make no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GetPlanError {
+    /// More than [`GET_OIDS_MAX`].
+    #[error("get asks for {oids} names; {GET_OIDS_MAX} is the limit, ask in parts")]
+    TooManyOids {
+        /// How many.
+        oids: usize,
+    },
+    /// A name that BER cannot write.
+    #[error(transparent)]
+    BadOid(#[from] OidEncodeError),
+}
+
+/// Names to be read, encoded once. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct GetPlan(Rc<[EncodedOid]>);
+
+impl GetPlan {
+    /// A plan of these names; sinks count them in this order. None is fine and asks nothing.
+    ///
+    /// # Errors
+    /// All variants of [`GetPlanError`].
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a Oid>) -> Result<Self, GetPlanError> {
+        let names = names
+            .into_iter()
+            .map(EncodedOid::new)
+            .collect::<Result<Rc<[_]>, _>>()?;
+        match names.len() {
+            0..=GET_OIDS_MAX => Ok(Self(names)),
+            oids => Err(GetPlanError::TooManyOids { oids }),
+        }
+    }
+
+    /// The names.
+    #[must_use]
+    pub fn names(&self) -> &[EncodedOid] {
+        &self.0
+    }
+}
 
 /// A name not answered yet.
 #[derive(Debug)]
@@ -54,11 +100,12 @@ pub(crate) struct Get {
 
 impl Get {
     /// Of these names, in this order.
-    pub(crate) fn new(names: Vec<EncodedOid>) -> Self {
-        let wanted = names
-            .into_iter()
-            .enumerate()
-            .map(|(position, name)| Wanted { position, name });
+    pub(crate) fn new(plan: &GetPlan) -> Self {
+        let wanted = plan.names().iter().enumerate();
+        let wanted = wanted.map(|(position, name)| Wanted {
+            position,
+            name: name.clone(),
+        });
         Self {
             wanted: wanted.collect(),
             done: 0,

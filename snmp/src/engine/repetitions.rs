@@ -18,7 +18,7 @@ const PROBE_AFTER_MAX: u32 = 1_024;
 
 /// How a bulk was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The agent said "too big", or its datagram was cut.
     TooBig,
     /// No answer: too many rows for this agent, or a lost packet.
@@ -27,7 +27,7 @@ pub enum Refusal {
 
 /// What a device was seen to stand in one GETBULK.
 #[derive(Debug, Clone, Copy)]
-pub struct Repetitions {
+pub(crate) struct Repetitions {
     /// Never passed: configured.
     rows_max: u16,
     /// The present ceiling.
@@ -47,7 +47,7 @@ pub struct Repetitions {
 impl Repetitions {
     /// Nothing known: `rows_max` rows (at least one) until the device objects.
     #[must_use]
-    pub fn new(rows_max: u16) -> Self {
+    pub(crate) fn new(rows_max: u16) -> Self {
         Self {
             rows_max: rows_max.max(1),
             rows: rows_max.max(1),
@@ -61,20 +61,20 @@ impl Repetitions {
 
     /// The present ceiling of rows a request.
     #[must_use]
-    pub fn rows(&self) -> u16 {
+    pub(crate) fn rows(&self) -> u16 {
         self.rows
     }
 
     /// Varbinds that fit one reply of [`REPLY_BYTES_TARGET`], at least one.
     #[must_use]
-    pub fn varbinds_per_reply(&self) -> usize {
+    pub(crate) fn varbinds_per_reply(&self) -> usize {
         let room = REPLY_BYTES_TARGET - REPLY_HEADER_BYTES;
         (room / usize::from(self.varbind_bytes.max(1))).max(1)
     }
 
     /// Rows to ask for when a request has this many columns, at least one.
     #[must_use]
-    pub fn rows_for(&self, columns: usize) -> u16 {
+    pub(crate) fn rows_for(&self, columns: usize) -> u16 {
         let fitting = self.varbinds_per_reply() / columns.max(1);
         u16::try_from(fitting)
             .unwrap_or(u16::MAX)
@@ -82,7 +82,7 @@ impl Repetitions {
     }
 
     /// A bulk of `rows` rows was answered with `varbinds` varbinds in `bytes` bytes.
-    pub fn answered(&mut self, rows: u16, varbinds: usize, bytes: usize) {
+    pub(crate) fn answered(&mut self, rows: u16, varbinds: usize, bytes: usize) {
         self.learn_size(varbinds, bytes);
         if rows < self.rows {
             return;
@@ -104,7 +104,7 @@ impl Repetitions {
 
     /// A bulk of `rows` rows was refused: the ceiling falls to half of them, or, if it was a probe,
     /// back to what is known to work.
-    pub fn refused(&mut self, rows: u16, refusal: Refusal) {
+    pub(crate) fn refused(&mut self, rows: u16, refusal: Refusal) {
         self.succeeded = 0;
         if let Some(known) = self.known.take() {
             self.rows = known.min((rows - rows.min(1)).max(1));

@@ -44,7 +44,7 @@ impl Default for TimeoutBounds {
 
 /// The measured round trip of one device.
 #[derive(Debug, Clone, Copy)]
-pub struct RoundTrip {
+pub(crate) struct RoundTrip {
     bounds: TimeoutBounds,
     /// Smoothed mean and mean deviation; `None` before the first reply.
     measured: Option<(Duration, Duration)>,
@@ -54,7 +54,7 @@ pub struct RoundTrip {
 impl RoundTrip {
     /// Nothing measured yet.
     #[must_use]
-    pub fn new(bounds: TimeoutBounds) -> Self {
+    pub(crate) fn new(bounds: TimeoutBounds) -> Self {
         Self {
             bounds,
             measured: None,
@@ -64,7 +64,7 @@ impl RoundTrip {
 
     /// How long to wait for the next reply.
     #[must_use]
-    pub fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         let base = match self.measured {
             None => self.bounds.initial,
             Some((mean, deviation)) => mean + deviation * DEVIATIONS,
@@ -77,12 +77,12 @@ impl RoundTrip {
 
     /// The smoothed mean, or `None` before the first reply.
     #[must_use]
-    pub fn mean(&self) -> Option<Duration> {
+    pub(crate) fn mean(&self) -> Option<Duration> {
         self.measured.map(|(mean, _)| mean)
     }
 
     /// A reply came this long after the try that it answers.
-    pub fn replied(&mut self, round_trip: Duration) {
+    pub(crate) fn replied(&mut self, round_trip: Duration) {
         self.doublings = 0;
         self.measured = Some(match self.measured {
             None => (round_trip, round_trip / 2),
@@ -94,7 +94,7 @@ impl RoundTrip {
     }
 
     /// A try was not answered in time.
-    pub fn timed_out(&mut self) {
+    pub(crate) fn timed_out(&mut self) {
         self.doublings = (self.doublings + 1).min(DOUBLINGS_MAX);
     }
 }

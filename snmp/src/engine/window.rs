@@ -33,7 +33,7 @@ impl Default for LoadLimit {
 
 /// The answer to "may I send one packet now?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grant {
+pub(crate) enum Grant {
     /// Yes; it counts as in flight until released.
     Go,
     /// No: wait until one in flight is released.
@@ -44,7 +44,7 @@ pub enum Grant {
 
 /// The load of one device now.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
+pub(crate) struct Window {
     in_flight: u8,
     in_flight_max: u8,
     /// Nanoseconds between two packets; 0 is no limit.
@@ -56,7 +56,7 @@ pub struct Window {
 impl Window {
     /// Nothing in flight, nothing sent yet.
     #[must_use]
-    pub fn new(limit: LoadLimit) -> Self {
+    pub(crate) fn new(limit: LoadLimit) -> Self {
         let interval_nanos = limit
             .packets_per_second
             .map_or(0, |rate| NANOS_PER_SECOND / u64::from(rate.get()));
@@ -69,7 +69,7 @@ impl Window {
     }
 
     /// Asks for one place in flight and one packet of the rate.
-    pub fn take(&mut self, now: Monotonic) -> Grant {
+    pub(crate) fn take(&mut self, now: Monotonic) -> Grant {
         if self.in_flight >= self.in_flight_max {
             return Grant::Full;
         }
@@ -81,7 +81,7 @@ impl Window {
     }
 
     /// Asks for one packet of the rate alone: a retry keeps its place in flight.
-    pub fn take_packet(&mut self, now: Monotonic) -> Grant {
+    pub(crate) fn take_packet(&mut self, now: Monotonic) -> Grant {
         if self.interval_nanos > 0 {
             if now < self.next_at {
                 return Grant::Until(self.next_at);
@@ -92,14 +92,14 @@ impl Window {
     }
 
     /// Gives one place in flight back.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         debug_assert!(self.in_flight > 0, "released more than was taken");
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// Requests without an answer now.
     #[must_use]
-    pub fn in_flight(&self) -> u8 {
+    pub(crate) fn in_flight(&self) -> u8 {
         self.in_flight
     }
 }

@@ -50,10 +50,11 @@ pub struct ColumnFailure {
 }
 
 /// What ended the walk as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WalkEnd {
     /// All columns ended; each one at its end unless it is listed as failed.
+    #[default]
     Complete,
     /// A column reached `rows_max`.
     RowLimit,
@@ -64,7 +65,7 @@ pub enum WalkEnd {
 }
 
 /// How a walk ended and what it cost.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct WalkOutcome {
     /// What ended it.
     pub end: WalkEnd,

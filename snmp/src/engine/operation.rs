@@ -1,0 +1,293 @@
+//! One get or walk in progress: what it asks, which tries wait for an answer, what went wrong.
+//!
+//! Does: hold the state that `core` moves; choose the error that explains a silence best.
+//! Does not: send, receive, keep time. In: a task, a sink, a deadline. Out: [`Finish`].
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use ocelli_model::clock::Monotonic;
+
+use super::error::{AuthFailure, ExchangeError, NameFailure};
+use super::get::Get;
+use super::limits::TRIES_MAX;
+use super::repetitions::{Refusal, Repetitions};
+use super::session::SessionCore;
+use super::sink::{Received, VarbindSink};
+use super::walk::{Asked, Walk};
+use crate::oid::Index;
+use crate::pdu::{ErrorStatus, PduView};
+use crate::value::Value;
+
+/// A sink that the engine and the caller hold.
+pub(crate) type SharedSink = Rc<RefCell<dyn VarbindSink>>;
+
+/// What an operation does.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Walk(Walk),
+    Get(Get),
+}
+
+/// One transmission.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Attempt {
+    pub(crate) sent_at: Monotonic,
+    pub(crate) asked: Asked,
+}
+
+/// Where an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Queued at its device's budget.
+    Waiting,
+    /// A request is out.
+    InFlight,
+    /// A retry is due, the rate of the device does not allow it yet.
+    RetryPaced,
+    /// Ended; the caller has not looked yet.
+    Done,
+}
+
+/// How an operation ended.
+pub(crate) enum Finish {
+    /// Everything was answered, or the walk met a limit.
+    Ended,
+    /// An exchange failed.
+    Failed(ExchangeError),
+    /// The sink panicked with this.
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// What was seen while waiting that may explain a silence.
+#[derive(Debug, Default)]
+pub(crate) struct Clues {
+    pub(crate) stranger: Option<IpAddr>,
+    pub(crate) unreachable: Option<Errno>,
+    pub(crate) auth: Option<AuthFailure>,
+    pub(crate) bad_reply: Option<String>,
+}
+
+/// One operation in the engine's table.
+pub(crate) struct Operation {
+    pub(crate) session: Rc<SessionCore>,
+    pub(crate) sink: SharedSink,
+    pub(crate) task: Task,
+    pub(crate) phase: Phase,
+    /// Of the present request; chance.
+    pub(crate) tag: u32,
+    /// Tries of the present request.
+    attempts: [Attempt; TRIES_MAX as usize],
+    attempt_count: u8,
+    /// Requests sent anew because of a report, since the last answer.
+    pub(crate) resyncs: u8,
+    pub(crate) started: Monotonic,
+    pub(crate) deadline: Monotonic,
+    pub(crate) has_reply: bool,
+    pub(crate) packets: u32,
+    pub(crate) retries: u32,
+    pub(crate) clues: Clues,
+    pub(crate) finish: Option<Finish>,
+    pub(crate) waker: Option<Waker>,
+}
+
+/// Stands where a sink was given back.
+struct NoSink;
+
+impl VarbindSink for NoSink {
+    fn varbind(&mut self, _: usize, _: Index<'_>, _: Value<'_>, _: Received) {}
+}
+
+impl Operation {
+    /// An operation that has not asked yet.
+    pub(crate) fn new(
+        session: Rc<SessionCore>,
+        task: Task,
+        sink: SharedSink,
+        started: Monotonic,
+        deadline: Monotonic,
+    ) -> Self {
+        Self {
+            session,
+            sink,
+            task,
+            phase: Phase::Waiting,
+            tag: 0,
+            attempts: [Attempt::default(); TRIES_MAX as usize],
+            attempt_count: 0,
+            resyncs: 0,
+            started,
+            deadline,
+            has_reply: false,
+            packets: 0,
+            retries: 0,
+            clues: Clues::default(),
+            finish: None,
+            waker: None,
+        }
+    }
+
+    /// Gives up its handle on the sink.
+    pub(crate) fn without_sink(mut self) -> Self {
+        self.sink = Rc::new(RefCell::new(NoSink));
+        self
+    }
+
+    /// The next request begins: no try yet, ids with another tag.
+    pub(crate) fn begin_request(&mut self, tag: u32) {
+        self.tag = tag;
+        self.attempt_count = 0;
+    }
+
+    /// Notes a transmission.
+    pub(crate) fn sent(&mut self, attempt: Attempt) {
+        if let Some(slot) = self.attempts.get_mut(usize::from(self.attempt_count)) {
+            *slot = attempt;
+            self.attempt_count += 1;
+        }
+        self.packets += 1;
+    }
+
+    /// How often the present request was sent.
+    pub(crate) fn attempt_count(&self) -> u8 {
+        self.attempt_count
+    }
+
+    /// The try of this number, if a request with this tag is out.
+    pub(crate) fn attempt(&self, tag: u32, number: u8) -> Option<Attempt> {
+        let is_out = matches!(self.phase, Phase::InFlight | Phase::RetryPaced);
+        if !is_out || tag != self.tag || number >= self.attempt_count {
+            return None;
+        }
+        self.attempts.get(usize::from(number)).copied()
+    }
+
+    /// The last try.
+    pub(crate) fn last_attempt(&self) -> Attempt {
+        let last = usize::from(self.attempt_count).saturating_sub(1);
+        self.attempts.get(last).copied().unwrap_or_default()
+    }
+
+    /// Why there was no answer, in the order of what explains it best.
+    pub(crate) fn silence(&mut self, now: Monotonic) -> ExchangeError {
+        let address = self.session.address;
+        let clues = std::mem::take(&mut self.clues);
+        if let Some(failure) = clues.auth {
+            return ExchangeError::Auth { address, failure };
+        }
+        if let Some(from) = clues.stranger {
+            return ExchangeError::WrongSource { address, from };
+        }
+        if let Some(errno) = clues.unreachable {
+            let reason = errno.desc().to_lowercase();
+            return ExchangeError::Unreachable { address, reason };
+        }
+        if let Some(reason) = clues.bad_reply {
+            return ExchangeError::BadReply { address, reason };
+        }
+        let first = self.attempts.first().copied().unwrap_or_default();
+        ExchangeError::Timeout {
+            address,
+            tries: self.attempt_count,
+            elapsed: now.since(first.sent_at),
+        }
+    }
+
+    /// What a deadline means: silence if the device never said anything, else not enough time.
+    pub(crate) fn overdue(&mut self, now: Monotonic) -> ExchangeError {
+        if self.packets > 0 && !self.has_reply {
+            return self.silence(now);
+        }
+        ExchangeError::Deadline {
+            address: self.session.address,
+            elapsed: self.elapsed(now),
+            is_unsent: self.packets == 0,
+        }
+    }
+
+    fn elapsed(&self, now: Monotonic) -> Duration {
+        now.since(self.started)
+    }
+}
+
+impl Task {
+    /// What to ask next; `None` when it has ended.
+    pub(crate) fn next(&self, repetitions: &Repetitions, is_bulk: bool) -> Option<Asked> {
+        match self {
+            Self::Walk(walk) => walk.next(repetitions, is_bulk),
+            Self::Get(get) => get
+                .next(repetitions)
+                .map(|columns| Asked { columns, rows: 1 }),
+        }
+    }
+
+    /// Asks for half as much; false if it was a single name.
+    pub(crate) fn narrow(&mut self, asked: Asked) -> bool {
+        match self {
+            Self::Walk(walk) => walk.narrow(asked),
+            Self::Get(get) => get.narrow(asked.columns),
+        }
+    }
+
+    /// No answer to the `silences`-th try in a row.
+    pub(crate) fn silence(&mut self, asked: Asked, silences: u8, repetitions: &mut Repetitions) {
+        match self {
+            Self::Walk(walk) => walk.silence(asked, silences, repetitions),
+            Self::Get(get) => get.silence(asked.columns, silences),
+        }
+    }
+
+    /// The datagram with the answer was cut.
+    pub(crate) fn cut(&mut self, asked: Asked, repetitions: &mut Repetitions) -> bool {
+        if asked.rows > 1 {
+            repetitions.refused(asked.rows, Refusal::TooBig);
+            return true;
+        }
+        self.narrow(asked)
+    }
+
+    /// A response; delivers its values. The text says why it is none.
+    pub(crate) fn respond(
+        &mut self,
+        (asked, bytes): (Asked, usize),
+        reply: &PduView<'_>,
+        repetitions: &mut Repetitions,
+        (sink, received): (&mut dyn VarbindSink, Received),
+    ) -> Result<(), String> {
+        let is_error = reply.error_status() != ErrorStatus::NoError;
+        match self {
+            Self::Walk(walk) if is_error => walk.status(asked, reply, repetitions),
+            Self::Walk(walk) => {
+                let varbinds = walk.reply(asked, reply, sink, received);
+                repetitions.answered(asked.rows, varbinds, bytes);
+            }
+            Self::Get(get) if is_error => get.status(asked.columns, reply, sink, received),
+            Self::Get(get) => {
+                get.reply(asked.columns, reply, sink, received)
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The walk; `None` for a get.
+    pub(crate) fn into_walk(self) -> Option<Walk> {
+        match self {
+            Self::Walk(walk) => Some(walk),
+            Self::Get(_) => None,
+        }
+    }
+
+    /// Names that a get failed at; none for a walk.
+    pub(crate) fn into_failed_names(self) -> Vec<NameFailure> {
+        match self {
+            Self::Walk(_) => Vec::new(),
+            Self::Get(get) => get.into_failures(),
+        }
+    }
+}
