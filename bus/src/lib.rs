@@ -7,8 +7,14 @@
 
 pub mod block;
 pub mod body;
+pub mod decoder;
+pub mod definition;
+pub mod dictionary;
+pub mod encoder;
 pub mod limits;
+pub mod payload;
 pub mod record;
+pub mod resolver;
 mod wire;
 
 pub use wire::WireError;

@@ -3,18 +3,24 @@
 //! Does: strategies of proptest. Does not: belong to the library; it is compiled for tests only.
 //! In: chance. Out: batches that keep the invariants of `model::batch`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ocelli_model::batch::{Batch, CounterColumn, GroupValues, RowSet, Verdict};
 use ocelli_model::clock::WallMs;
 use ocelli_model::columns::{DimensionTable, GaugeColumn};
 use ocelli_model::gap::{GapCause, GapKind};
+use ocelli_model::resource::{Resource, ResourceFields};
 use ocelli_model::rows::Partial;
 use ocelli_model::schema::{DimensionDef, GroupSchema, MetricDef, Schema};
 use ocelli_model::slot::{Epoch, SlotMs};
+use ocelli_model::unix_seconds::UnixSeconds;
 use proptest::prelude::*;
 
+use crate::block::{SealedBlock, Stamp};
 use crate::body::BatchFrame;
+use crate::encoder::SealedBlocks;
+use crate::record::{Lane, OriginId, Seq, StreamId};
 
 #[path = "../tests/support/switches.rs"]
 mod switches;
@@ -24,6 +30,50 @@ pub(crate) use switches::{Mix, switch_batch_of};
 /// A switch of some offices.
 pub(crate) fn switch_batch(ports: usize, tick: u64) -> Batch {
     switch_batch_of(ports, Mix::Office, tick)
+}
+
+/// A switch of this name.
+pub(crate) fn resource(name: &str) -> Arc<Resource> {
+    let fields = ResourceFields {
+        identity: ["dc1", "network", "switch", "cisco", name].map(str::to_owned),
+        endpoint: name.to_owned(),
+        metadata: BTreeMap::from([("model".to_owned(), "WS-C4948".to_owned())]),
+        created: UnixSeconds::new(1_532_023_709.0).unwrap_or_default(),
+        plugin: "by-hand".to_owned(),
+    };
+    Arc::new(Resource::new(fields).expect("the fields keep all rules"))
+}
+
+/// Gives blocks consecutive seqs on their lanes, as the writer does; answers their bytes.
+pub(crate) fn stamp_all(
+    blocks: SealedBlocks,
+    next: &mut [u64; 2],
+) -> (Vec<Vec<u8>>, Option<Vec<u8>>) {
+    let mut stamp = |mut block: SealedBlock, lane: Lane, needs_def: u64| {
+        let stream = StreamId {
+            origin: OriginId(7),
+            lane,
+        };
+        let first_seq = Seq(next[lane as usize]);
+        block.stamp(&Stamp {
+            stream,
+            first_seq,
+            needs_def: Seq(needs_def),
+        });
+        next[lane as usize] += u64::from(block.count());
+        (block.into_bytes(), next[1] - 1)
+    };
+    let mut needs_def = 0;
+    let mut definitions = Vec::new();
+    for block in blocks.definitions {
+        let (bytes, last) = stamp(block, Lane::Definitions, 0);
+        definitions.push(bytes);
+        needs_def = last;
+    }
+    let data = blocks
+        .data
+        .map(|block| stamp(block, Lane::Data, needs_def).0);
+    (definitions, data)
 }
 
 /// What the decoder of `batch` would know.
