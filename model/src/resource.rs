@@ -90,20 +90,18 @@ impl Resource {
         let mut metadata = fields.metadata;
         let ttl_seconds = take_ttl(&mut metadata)?;
         check_metadata(&metadata)?;
-        let bytes = id.as_str().len() + fields.endpoint.len() + fields.plugin.len();
-        let pairs = metadata.iter().map(|(key, value)| key.len() + value.len());
-        let bytes = bytes + pairs.sum::<usize>();
-        if bytes > RESOURCE_BYTES_MAX {
-            return Err(ResourceError::TooLarge { bytes });
-        }
-        Ok(Self {
+        let resource = Self {
             id,
             endpoint: fields.endpoint.into(),
             metadata,
             created: fields.created,
             plugin: fields.plugin.into(),
             ttl_seconds,
-        })
+        };
+        match resource.text_bytes() {
+            bytes if bytes > RESOURCE_BYTES_MAX => Err(ResourceError::TooLarge { bytes }),
+            _ => Ok(resource),
+        }
     }
 
     /// Reads the JSON object of a discovery file: as Panoptes writes it, and more kindly where its
@@ -185,6 +183,23 @@ impl Resource {
     #[must_use]
     pub fn ttl_seconds(&self) -> u64 {
         self.ttl_seconds
+    }
+
+    /// Whether all but the creation time is equal.
+    #[must_use]
+    pub fn is_same_but_created(&self, other: &Self) -> bool {
+        (&self.id, &self.endpoint, &self.metadata, &self.plugin)
+            == (&other.id, &other.endpoint, &other.metadata, &other.plugin)
+    }
+
+    /// Length of all its texts together, bytes; at most [`RESOURCE_BYTES_MAX`].
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let pairs = self
+            .metadata
+            .iter()
+            .map(|(key, value)| key.len() + value.len());
+        self.id.as_str().len() + self.endpoint.len() + self.plugin.len() + pairs.sum::<usize>()
     }
 
     /// Which device it is part of: metadata `device`, else the endpoint's host.
