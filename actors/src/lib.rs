@@ -5,7 +5,24 @@
 
 #![forbid(unsafe_code)]
 
+mod credential_choice;
+mod credentials;
+mod device;
+mod plan;
+mod resolver;
 mod restart;
+mod session;
+mod session_access;
+mod slot_time;
 mod supervise;
 #[cfg(test)]
 mod testing;
+mod wheel;
+
+pub use credentials::{CredentialSet, Unusable};
+pub use plan::{
+    NamedCredential, PairMemory, PairSetting, PluginCounters, PluginCounts, PollingInstance,
+    ResourceMemory, ResourcePlan,
+};
+pub use resolver::{Lookup, LookupFuture, SystemLookup};
+pub use slot_time::SlotTime;

@@ -1,0 +1,101 @@
+//! One run of one polling plugin against one resource for one slot.
+//!
+//! Does: open a session where one is needed, give the plugin clock, deadline and memory, collect
+//! what it read. Does not: account for the slot (`resource`), judge counters (`publish`).
+//! In: [`Collection`], all that the run needs, owned. Out: [`Collected`]; dropping the future
+//! cancels the run. A panic of the plugin ends this future and nothing else.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ocelli_model::clock::Monotonic;
+use ocelli_model::gap::{GapCause, GapKind};
+use ocelli_model::slot::SlotMs;
+use ocelli_plugins::polling::{PollNotes, PollRun};
+use ocelli_plugins::run::Run;
+
+use crate::device::Device;
+use crate::plan::{PairSetting, ResourcePlan};
+use crate::session::{OpenSession, SessionOrder};
+use crate::station::{RunMemory, Station};
+
+/// A run about to begin.
+pub(crate) struct Collection {
+    pub(crate) setting: PairSetting,
+    pub(crate) plan: Arc<ResourcePlan>,
+    pub(crate) station: Rc<Station>,
+    pub(crate) device: Rc<Device>,
+    /// Of an earlier run, to be used again.
+    pub(crate) session: Option<Rc<OpenSession>>,
+    /// Position among the plan's credentials.
+    pub(crate) credential: Option<usize>,
+    pub(crate) slot: SlotMs,
+    pub(crate) deadline: Monotonic,
+}
+
+/// A run that ended.
+pub(crate) struct Collected {
+    /// What it noticed, or why there is no row.
+    pub(crate) result: Result<PollNotes, GapCause>,
+    /// The rows, where there are any.
+    pub(crate) memory: RunMemory,
+    /// The session that it used.
+    pub(crate) session: Option<Rc<OpenSession>>,
+}
+
+impl Collection {
+    /// Runs the plugin to its end.
+    pub(crate) async fn run(self) -> Collected {
+        let mut memory = self.station.take_memory();
+        let session = match self.open_session().await {
+            Ok(session) => session,
+            Err(cause) => return Collected { result: Err(cause), memory, session: None },
+        };
+        let interval_ms = i64::from(self.setting.interval_ms.max(1));
+        let run = PollRun {
+            run: Run {
+                clock: &*self.station.clock,
+                deadline: self.deadline,
+                blocking: &self.station.blocking,
+            },
+            resource: &self.plan.resource,
+            slot_number: u64::try_from(self.slot.0 / interval_ms).unwrap_or(0),
+            snmp: session.as_ref().map(|session| session.access()),
+        };
+        let plugin = &self.setting.instance.plugin;
+        let polled = plugin.poll(run, &mut memory.rows, &mut memory.scratch).await;
+        let result = match polled {
+            Ok(_) if memory.rows.row_count() == 0 => Err(no_rows(&memory)),
+            Ok(notes) => Ok(notes),
+            Err(error) => Err(error.gap_cause()),
+        };
+        Collected { result, memory, session }
+    }
+
+    async fn open_session(&self) -> Result<Option<Rc<OpenSession>>, GapCause> {
+        if !self.setting.instance.plugin.needs_snmp() {
+            return Ok(None);
+        }
+        let used = self.credential;
+        let usable = self.session.as_ref().filter(|session| Some(session.credential) == used);
+        if let Some(session) = usable {
+            return Ok(Some(Rc::clone(session)));
+        }
+        let credential = used.ok_or(GapCause::with(GapKind::Auth, "no_credential"))?;
+        let order = SessionOrder {
+            plan: &self.plan,
+            device: &self.device,
+            credential,
+            port: self.setting.instance.port,
+            timeout: self.setting.instance.timeout,
+        };
+        let opened = self.station.sessions.open(order, self.deadline).await;
+        opened.map(|session| Some(Rc::new(session)))
+    }
+}
+
+/// A run without a row is a gap: its partial reason, or a device that has nothing of the kind.
+fn no_rows(memory: &RunMemory) -> GapCause {
+    let partial = memory.rows.partial.as_ref();
+    partial.map_or_else(|| GapKind::NoData.into(), |partial| partial.cause.clone())
+}

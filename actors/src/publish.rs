@@ -1,0 +1,93 @@
+//! From rows to a batch on its way to the bus.
+//!
+//! Does: judge counters against the pair's previous values, name the rows, hand the batch to the
+//! outlet. Does not: account for slots (`resource`), encode (`outlet`).
+//! In: [`Publication`]. Out: a batch taken by the outlet, or [`Shed`] with the gap's cause.
+//! Invariant: the previous values are replaced whole, and only once the batch was taken.
+
+use std::sync::Arc;
+
+use ocelli_bus::dictionary::PairCache;
+use ocelli_model::batch::{Batch, GroupValues, RowSet};
+use ocelli_model::clock::WallMs;
+use ocelli_model::rate::RateState;
+use ocelli_model::resource::Resource;
+use ocelli_model::rows::Rows;
+use ocelli_model::slot::{Epoch, SlotMs};
+
+use crate::outlet::{Outlet, PairOf, Shed};
+use crate::plan::PollingInstance;
+
+/// What is to become a batch.
+pub(crate) struct Publication<'a> {
+    pub(crate) resource: &'a Arc<Resource>,
+    pub(crate) instance: &'a PollingInstance,
+    pub(crate) slot: SlotMs,
+    pub(crate) interval_ms: u32,
+    pub(crate) epoch: Epoch,
+    /// When the run ended.
+    pub(crate) time: WallMs,
+}
+
+/// What publishing keeps of a pair: the rows of its last batch, so that equal rows are one
+/// definition and one allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Publisher {
+    rows: Option<Arc<RowSet>>,
+    /// Ids of what the pair's entries refer to.
+    pub(crate) cache: PairCache,
+}
+
+impl Publisher {
+    /// Makes a batch of `rows` and hands it to `outlet`.
+    ///
+    /// # Errors
+    /// [`Shed`]: `rate` is as before, the slot is a gap.
+    pub(crate) fn publish(
+        &mut self,
+        publication: &Publication<'_>,
+        rows: &mut Rows,
+        rate: &mut RateState,
+        outlet: &mut Outlet,
+    ) -> Result<(), Shed> {
+        let instance = publication.instance;
+        let row_set = self.row_set(rows);
+        let mut advanced = rate.clone();
+        let mut groups: Vec<GroupValues> = Vec::new();
+        let interval_ms = publication.interval_ms;
+        advanced.advance(instance.plugin.rate_plan(), rows, interval_ms, &mut groups);
+        advanced.drop_scratch();
+        let batch = Batch {
+            slot: publication.slot,
+            interval_ms,
+            epoch: publication.epoch,
+            time: publication.time,
+            partial: rows.partial.take(),
+            schema: Arc::clone(instance.plugin.schema()),
+            rows: row_set,
+            groups,
+        };
+        let cache = &mut self.cache;
+        let mut of = PairOf { cache, resource: publication.resource, plugin: &instance.name };
+        outlet.batch(&mut of, &batch)?;
+        let count = batch.sample_count();
+        let samples = count.counters + count.gauges;
+        instance.counters.batch(batch.partial.is_some(), samples, count.rates);
+        *rate = advanced;
+        Ok(())
+    }
+
+    fn row_set(&mut self, rows: &Rows) -> Arc<RowSet> {
+        let is_same = |known: &&Arc<RowSet>| {
+            known.groups.iter().eq(rows.groups.iter().map(|group| &group.dimensions))
+        };
+        if let Some(known) = self.rows.as_ref().filter(is_same) {
+            return Arc::clone(known);
+        }
+        let mut groups: Vec<_> = rows.groups.iter().map(|group| group.dimensions.clone()).collect();
+        groups.iter_mut().for_each(|dimensions| dimensions.shrink_to_fit());
+        let rows = Arc::new(RowSet { groups });
+        self.rows = Some(Arc::clone(&rows));
+        rows
+    }
+}
