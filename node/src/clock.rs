@@ -25,7 +25,9 @@ impl Clock for RealClock {
 
     #[expect(clippy::disallowed_methods, reason = "this is the real clock")]
     fn wall(&self) -> WallMs {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         WallMs(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -57,6 +59,9 @@ mod tests {
         let at = clock.monotonic().after(Duration::from_millis(3));
         clock.sleep_until(at).await;
         assert!(clock.monotonic() >= at);
-        assert!(clock.wall() > WallMs(1_600_000_000_000), "the wall clock stands before 2020");
+        assert!(
+            clock.wall() > WallMs(1_600_000_000_000),
+            "the wall clock stands before 2020"
+        );
     }
 }

@@ -1,1 +1,4 @@
 //! Table of contents of `ocelli-node`.
+
+pub mod clock;
+pub mod rng;

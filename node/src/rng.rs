@@ -56,7 +56,9 @@ mod tests {
     #[test]
     fn two_generators_do_not_agree_and_none_repeats() {
         let (mut one, mut other) = (RealRng::default(), RealRng::default());
-        let mut numbers: Vec<u64> = (0..200).flat_map(|_| [one.next_u64(), other.next_u64()]).collect();
+        let mut numbers: Vec<u64> = (0..200)
+            .flat_map(|_| [one.next_u64(), other.next_u64()])
+            .collect();
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), 400);
