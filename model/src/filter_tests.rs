@@ -557,6 +557,40 @@ fn a_table_refuses_what_it_was_not_built_for() {
 }
 
 #[test]
+fn lists_without_parts_are_true_for_and_and_false_for_or() {
+    let resources = table_resources();
+    let (none, all) = (Expression::Or(vec![]), Expression::And(vec![]));
+    let condition = r#"resource_id = "sw1""#.parse::<Filter>().unwrap().expression().clone();
+    let check = |expression: Expression, expected: usize| {
+        let filter = Filter::of_expression(expression, &Vocabulary::resource());
+        let mut table = InternedTable::new(&Vocabulary::resource(), [&filter]);
+        resources
+            .iter()
+            .for_each(|resource| table.push(resource).unwrap());
+        let mut compiled = table.compile(&filter).unwrap();
+        let matcher = compiled.matcher(&table);
+        let single = (0..=resources.len())
+            .filter(|row| matcher.matches(*row))
+            .count();
+        let naive = resources
+            .iter()
+            .filter(|resource| filter.matches(*resource))
+            .count();
+        assert_eq!(
+            [matcher.select().count(), single, naive],
+            [expected; 3],
+            "{filter:?}"
+        );
+    };
+    check(none.clone(), 0);
+    check(all.clone(), 7);
+    check(Expression::And(vec![none.clone(), condition.clone()]), 0);
+    check(Expression::And(vec![all.clone(), condition.clone()]), 1);
+    check(Expression::Or(vec![condition.clone(), all]), 7);
+    check(Expression::Or(vec![condition, none]), 1);
+}
+
+#[test]
 fn values_added_after_compiling_are_seen_by_like() {
     let filter: Filter = r#"resource_id LIKE "sw%""#.parse().unwrap();
     let mut table = InternedTable::new(&Vocabulary::resource(), [&filter]);

@@ -19,6 +19,7 @@ pub mod resource_state;
 pub mod rows;
 pub mod schema;
 pub mod secret;
+pub mod series;
 pub mod slot;
 pub mod slot_line;
 pub mod suggest;

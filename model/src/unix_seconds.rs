@@ -13,7 +13,7 @@ use crate::clock::WallMs;
 /// Beyond the year 10,000 in either direction nothing is a time stamp; keeps milliseconds exact.
 const SECONDS_MAX: f64 = 253_402_300_800.0;
 
-/// A finite time within ±[`SECONDS_MAX`], seconds since 1970-01-01T00:00:00Z.
+/// A finite time before the year 10,000 in either direction, seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(transparent)]
 pub struct UnixSeconds(f64);

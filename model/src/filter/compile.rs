@@ -20,8 +20,10 @@ const SCANNED_LIST_MAX: usize = 4;
 /// A filter ready for one table.
 #[derive(Debug, Clone)]
 pub struct Compiled {
-    /// Evaluation begins at the last step and jumps only to earlier ones.
+    /// Evaluation begins at `entry` and jumps only to earlier steps.
     steps: Vec<Step>,
+    /// A step, or the verdict of a filter without conditions.
+    entry: u32,
     likes: Vec<Like>,
     /// How many distinct values the bit sets of `likes` cover.
     values_seen: usize,
@@ -79,11 +81,12 @@ pub(super) fn compile(
 ) -> Result<Compiled, TableError> {
     let mut compiled = Compiled {
         steps: Vec::new(),
+        entry: REJECT,
         likes: Vec::new(),
         values_seen: 0,
         sets: Vec::new(),
     };
-    compiled.add(expression, table, ACCEPT, REJECT)?;
+    compiled.entry = compiled.add(expression, table, ACCEPT, REJECT)?;
     Ok(compiled)
 }
 
@@ -94,6 +97,7 @@ impl Compiled {
         self.refresh(table.interner());
         Matcher {
             steps: &self.steps,
+            entry: self.entry,
             sets: &self.sets,
             table,
         }
@@ -203,6 +207,7 @@ impl Compiled {
 #[derive(Debug, Clone, Copy)]
 pub struct Matcher<'a> {
     steps: &'a [Step],
+    entry: u32,
     sets: &'a [BitSet],
     table: &'a InternedTable,
 }
@@ -214,22 +219,19 @@ impl<'a> Matcher<'a> {
         if position >= self.table.len() {
             return false;
         }
-        let mut at = self.steps.len() - 1;
-        loop {
-            let step = &self.steps[at];
+        let mut at = self.entry;
+        while at < REJECT {
+            let step = &self.steps[at as usize];
             let lanes = self.table.lanes(position / LANES, step.column);
             let lane = lanes.get(position % LANES).copied().unwrap_or(ABSENT);
             let holds = step.mask(&[lane], self.sets) == 1;
-            let next = if holds {
+            at = if holds {
                 step.when_true
             } else {
                 step.when_false
             };
-            if next >= REJECT {
-                return next == ACCEPT;
-            }
-            at = next as usize;
         }
+        at == ACCEPT
     }
 
     /// The positions of the rows that pass, ascending. Allocates once.
@@ -261,10 +263,15 @@ pub struct Selection<'a> {
 impl Selection<'_> {
     /// Which rows of `block`, of which `rows` exist, pass.
     fn mask_of(&mut self, block: usize, rows: u64) -> u64 {
-        let Matcher { steps, sets, table } = self.matcher;
-        let mut accepted = 0;
-        if let Some(entry) = self.reached.last_mut() {
-            *entry = rows;
+        let Matcher {
+            steps,
+            entry,
+            sets,
+            table,
+        } = self.matcher;
+        let mut accepted = if entry == ACCEPT { rows } else { 0 };
+        if let Some(reached) = self.reached.get_mut(entry as usize) {
+            *reached = rows;
         }
         for (at, step) in steps.iter().enumerate().rev() {
             let here = std::mem::take(&mut self.reached[at]);

@@ -70,6 +70,6 @@ pub enum Effect {
 pub struct Effects {
     /// To be carried out in order.
     pub list: Vec<Effect>,
-    /// When to send [`ResourceEvent::Tick`] at the latest; `None`: nothing is due.
+    /// When to send [`super::ResourceEvent::Tick`] at the latest; `None`: nothing is due.
     pub wake_at: Option<SlotMs>,
 }
