@@ -91,7 +91,7 @@ pub(crate) fn switch_batch_of(ports: usize, mix: Mix, tick: u64) -> Batch {
         ));
         group
             .dt_ms
-            .push(INTERVAL_MS - 20 + u32::try_from(splitmix(tick ^ (port / 10)) % 40).unwrap());
+            .push(INTERVAL_MS - 20 + u32::try_from(splitmix(tick ^ (port / 10)) % 40).unwrap_or(0));
         push_counters(&mut group.counters, mix, port, tick);
         let is_up = speed_of(mix, port) != [0, 0, 0];
         let gauges = [
@@ -180,7 +180,7 @@ fn switch_schema() -> Schema {
         counters: COUNTERS.iter().map(metric).collect(),
         gauges: GAUGES.iter().map(metric).collect(),
     };
-    Schema::new(vec![group]).unwrap()
+    Schema::new(vec![group]).expect("the names are distinct and follow the key pattern")
 }
 
 fn switch_rows(ports: usize) -> RowSet {
