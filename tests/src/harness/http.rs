@@ -3,10 +3,14 @@
 //! Does: get JSON, text and open streams with a deadline. Does not: hide statuses.
 //! In: a base URL and a path. Out: status and body.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
 use serde_json::Value;
+
+/// An endless stream that says nothing for so long has told what it holds. (The blocking client's
+/// time-out is one of each read.)
+const STREAM_PAUSE: Duration = Duration::from_millis(500);
 
 /// A client of one node.
 #[derive(Debug, Clone)]
@@ -67,6 +71,21 @@ impl Client {
         (status == 200)
             .then(|| serde_json::from_str(&text).ok())
             .flatten()
+    }
+
+    /// Status and text of an endless stream up to its first pause of half a second.
+    #[must_use]
+    pub fn get_for(&self, path: &str) -> Option<(u16, String)> {
+        let client = reqwest::blocking::Client::builder()
+            .timeout(STREAM_PAUSE)
+            .build()
+            .ok()?;
+        let mut response = client.get(self.url(path)).send().ok()?;
+        let status = response.status().as_u16();
+        let mut bytes = Vec::new();
+        // The pause ends the read with an error; what came before it is the answer.
+        let _pause = response.read_to_end(&mut bytes);
+        Some((status, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// Lines of a stream.

@@ -31,7 +31,8 @@ impl Prometheus {
             .iter()
             .map(|path| {
                 format!(
-                    "  - job_name: '{path}'\n    metrics_path: '{path}'\n    scrape_interval: 1s\n    \
+                    "  - job_name: '{path}'\n    metrics_path: '{path}'\n    \
+                     scrape_interval: 1s\n    \
                      static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
                 )
             })

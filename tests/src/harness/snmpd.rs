@@ -18,7 +18,7 @@ pub const PASSWORD: &str = "canary-password-91bc";
 /// Authentication protocols, by net-snmp's names.
 pub const AUTH: &[&str] = &["MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", "SHA-512"];
 /// Privacy protocols, by net-snmp's names; those that the installed build lacks are left out.
-pub const PRIV: &[&str] = &["DES", "AES", "AES-192", "AES-256"];
+pub const PRIV: &[&str] = &["DES", "AES", "AES-192", "AES-256", "AES-192-C", "AES-256-C"];
 
 /// A running `snmpd`.
 #[derive(Debug)]
@@ -119,13 +119,15 @@ impl Snmpd {
     #[must_use]
     pub fn start(folder: &Path) -> Self {
         let folder = folder.join("snmpd");
-        std::fs::create_dir_all(folder.join("persistent"))
-            .expect("the test's folder takes folders");
+        for part in ["persistent", "client"] {
+            std::fs::create_dir_all(folder.join(part)).expect("the test's folder takes folders");
+        }
         let port = free_udp_port();
         let users: String = User::all().into_iter().map(User::lines).collect();
         let text = format!(
             "agentAddress udp:127.0.0.1:{port}\nrocommunity {COMMUNITY} 127.0.0.1\n{users}\
-             sysName ocelli-test-host\nsysLocation rack 7, row \"B\"\nsysContact nobody@example.com\n"
+             sysName ocelli-test-host\nsysLocation rack 7, row \"B\"\n\
+             sysContact nobody@example.com\n"
         );
         std::fs::write(folder.join("snmpd.conf"), text).expect("the test's folder takes files");
         let mut agent = Self {
