@@ -1,4 +1,5 @@
 //! Table of contents of `ocelli-node`.
 
 pub mod clock;
+pub mod http;
 pub mod rng;

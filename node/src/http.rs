@@ -1,0 +1,116 @@
+//! HTTP: the API of a node, its own metrics and its health.
+//!
+//! Does: bind the server to its listeners with limits, hold what all routes share, wire the routes.
+//! Does not: decide what a filter matches (`model`), read the bus by itself (`bus`), poll.
+//! In: [`ApiState`], bound [`Listeners`]. Out: a running server and its handle.
+//! Invariant: every request passes `guard` first; without a token the API reads only.
+
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+
+pub mod error;
+mod guard;
+mod health;
+mod list;
+mod resources;
+pub mod view;
+
+pub use error::ApiError;
+pub use list::{ListQuery, page};
+pub use view::NodeView;
+
+/// Threads that serve requests; polling has its own.
+const WORKERS: usize = 2;
+/// Open connections a worker; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 1_024;
+/// Waiting connections in the kernel.
+const BACKLOG: u32 = 256;
+/// Largest request body: a cursor in a POST (design: 1 MiB).
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// A client sends its request head within this time or is cut off.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// An idle connection is kept so long.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// A stop waits so long for answers that are on their way.
+const SHUTDOWN_SECONDS: u64 = 2;
+
+/// What all routes share. Cheap to clone: each worker holds one.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The node as the API shows it.
+    pub view: Arc<dyn NodeView>,
+}
+
+/// Bound sockets: binding comes first, so that a port in use is known before anything starts.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The configured address.
+    pub tcp: std::net::TcpListener,
+    /// `DATA_DIR/ocelli.sock`, mode 0660.
+    pub unix: Option<UnixListener>,
+}
+
+/// A server and the handle that stops it.
+pub struct RunningHttp {
+    /// Resolves when the server has stopped; must be awaited or spawned.
+    pub server: Server,
+    /// Stops it.
+    pub handle: ServerHandle,
+}
+
+/// Serves the API on `listeners`. Must be called inside an actix system.
+///
+/// # Errors
+/// An I/O error if the sockets cannot be taken over.
+pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHttp> {
+    let Listeners { tcp, unix } = listeners;
+    tcp.set_nonblocking(true)?;
+    let own_address = tcp.local_addr()?.ip();
+    let server = HttpServer::new(move || {
+        let policy = guard::Policy { own_address };
+        App::new()
+            .app_data(web::Data::new(state.clone()))
+            .app_data(web::Data::new(policy))
+            .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                ApiError::bad_request(&error.to_string(), "see /v1/openapi.json").into()
+            }))
+            .wrap(from_fn(guard::check))
+            .configure(routes)
+            .default_service(web::route().to(error::not_found))
+    });
+    let server = server
+        .workers(WORKERS)
+        .max_connections(CONNECTIONS_MAX)
+        .backlog(BACKLOG)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
+        .listen(tcp)?;
+    let server = match unix {
+        Some(unix) => {
+            unix.set_nonblocking(true)?;
+            server.listen_uds(unix)?
+        }
+        None => server,
+    };
+    let server = server.run();
+    let handle = server.handle();
+    Ok(RunningHttp { server, handle })
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .configure(health::routes)
+        .configure(resources::routes);
+}
+
+#[cfg(test)]
+#[path = "http/http_tests.rs"]
+mod tests;

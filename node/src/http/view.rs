@@ -1,0 +1,87 @@
+//! The node as the API shows it: what the assembly implements and the routes read.
+//!
+//! Does: name the shapes of resources, plugins, status and readiness. Does not: hold them.
+//! In: nothing. Out: [`NodeView`]. Field names are stable: additions only.
+//! Invariant: no method waits; what it gives is a snapshot, swapped whole by its owner.
+
+use std::sync::Arc;
+
+use ocelli_model::resource::Resource;
+use serde::Serialize;
+use serde_json::Value;
+
+/// A resource with what this node knows of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResourceView {
+    /// `site/class/subclass/type/id`.
+    pub id: String,
+    /// The resource itself, as Panoptes writes it.
+    pub resource: Arc<Resource>,
+    /// Normalised endpoint host, by which load is budgeted.
+    pub device: String,
+    /// The resource that has the same device, if this one came later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<String>,
+    /// Polling plugins whose filter it passes.
+    pub plugins: Vec<PairView>,
+}
+
+/// One (resource, plugin).
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PairView {
+    /// Name of the plugin.
+    pub plugin: String,
+    /// Interval of its slots, ms.
+    pub interval_ms: u32,
+    /// Last slot with a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_batch_slot_ms: Option<i64>,
+    /// Cause of the open gap, absent while data comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_cause: Option<String>,
+}
+
+/// A configured plugin.
+#[derive(Debug, Clone, Serialize)]
+pub struct PluginView {
+    /// Its name.
+    pub name: String,
+    /// `discovery`, `enrichment` or `polling`.
+    pub role: &'static str,
+    /// Kind in the configuration: `snmp`, `host`, `json`, …
+    pub kind: String,
+    /// Interval, ms.
+    pub interval_ms: u64,
+    /// The filter as written, empty if it has none.
+    pub filter: String,
+    /// Resources that it works on.
+    pub resources: usize,
+    /// Why it does not run, absent if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
+}
+
+/// One condition of readiness.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What is looked at.
+    pub name: &'static str,
+    /// Whether it holds.
+    pub is_ok: bool,
+    /// What is the matter; empty if nothing is.
+    pub detail: String,
+}
+
+/// What the routes ask of the node.
+pub trait NodeView: Send + Sync + 'static {
+    /// All resources, ascending by id.
+    fn resources(&self) -> Arc<Vec<ResourceView>>;
+    /// All plugins, ascending by name.
+    fn plugins(&self) -> Arc<Vec<PluginView>>;
+    /// Name, site, version, counts, warnings: one object.
+    fn status(&self) -> Value;
+    /// Conditions of readiness: bus recovered, listeners bound, right to poll.
+    fn readiness(&self) -> Vec<Check>;
+    /// Whether every arbiter answered lately.
+    fn is_alive(&self) -> bool;
+}
