@@ -1,5 +1,14 @@
-//! Table of contents of `ocelli-node`.
+//! Table of contents of `ocelli-node`: the `ocelli` binary's parts.
+//!
+//! Does: the command line, and what it assembles. Does not: decide; decisions are in `model`.
 
+#![forbid(unsafe_code)]
+
+pub mod cli;
 pub mod clock;
 pub mod http;
 pub mod rng;
+pub mod secrets;
+
+/// Where a node keeps its data if nothing names a place.
+pub const DATA_DIR_DEFAULT: &str = "/var/lib/ocelli";

@@ -1,0 +1,97 @@
+//! The command line: one enum of all commands, one place that runs them.
+//!
+//! Does: parse, set logging up, dispatch, turn how a command ended into its exit code. Does not:
+//! know what a command does (one file each).
+//! In: the arguments. Out: data on stdout, words on stderr, an [`Exit`].
+//! Global options are long only: the letters belong to net-snmp's users.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod completions;
+mod config;
+mod config_resource;
+pub mod config_source;
+pub mod exit;
+pub mod logging;
+pub mod output;
+
+use exit::{Exit, Failure};
+use logging::LogOptions;
+use output::Streams;
+
+/// A telemetry collector mesh: discovers, polls, keeps and serves, with a cause for every gap.
+#[derive(Debug, Parser)]
+#[command(name = "ocelli", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(propagate_version = false, disable_help_subcommand = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    log: LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ocelli config check ocelli.toml          find mistakes before a node does
+  ocelli completions bash > /etc/bash_completion.d/ocelli
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 partial, 4 not found, 69 nobody listens,
+78 configuration, 124 time-out, 130 interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check, show, compare or explain configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print the completion script of a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs one command line to its end.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let mut streams = Streams::of_process();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse_usage(&error, &mut streams),
+    };
+    if let Err(failure) = logging::start(&cli.log) {
+        return streams.fail(&failure);
+    }
+    let ended = run(cli.command, &mut streams);
+    let ended = ended.and_then(|exit| streams.flush().map(|()| exit));
+    ended.unwrap_or_else(|failure| streams.fail(&failure))
+}
+
+fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
+    match command {
+        Command::Config(command) => config::run(command, streams),
+        Command::Completions(args) => completions::run(&args, Cli::command(), streams),
+    }
+}
+
+/// Help and version go to stdout with 0, mistakes to stderr with 2; clap knows which is which.
+fn refuse_usage(error: &clap::Error, streams: &mut Streams) -> Exit {
+    let text = if streams.is_styled() {
+        error.render().ansi().to_string()
+    } else {
+        error.render().to_string()
+    };
+    let written = if error.use_stderr() {
+        streams.say_raw(&text);
+        Ok(())
+    } else {
+        streams.print(&text).and_then(|()| streams.flush())
+    };
+    match written {
+        Ok(()) if error.use_stderr() => Exit::Usage,
+        Ok(()) => Exit::Done,
+        Err(failure) => streams.fail(&failure),
+    }
+}
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

@@ -1,0 +1,243 @@
+//! Tests of the command line as a script sees it: exit code, stdout, stderr.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::rc::Rc;
+
+use super::*;
+
+/// A stream that a test can look into.
+#[derive(Clone, Default)]
+pub(super) struct Kept(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kept {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.borrow()).into_owned()
+    }
+}
+
+/// Runs a command line; exit code, stdout, stderr.
+pub(super) fn ocelli(arguments: &[&str]) -> (u8, String, String) {
+    let (data, words) = (Kept::default(), Kept::default());
+    let mut streams = Streams::new(Box::new(data.clone()), Box::new(words.clone()));
+    let arguments = ["ocelli"].iter().chain(arguments);
+    let exit = match Cli::try_parse_from(arguments) {
+        Err(error) => refuse_usage(&error, &mut streams),
+        Ok(cli) => run(cli.command, &mut streams).unwrap_or_else(|failure| streams.fail(&failure)),
+    };
+    (exit.code(), data.text(), words.text())
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_has_examples_in_its_help() {
+    fn check(command: &clap::Command, path: &str) {
+        for child in command
+            .get_subcommands()
+            .filter(|child| child.get_name() != "help")
+        {
+            let path = format!("{path} {}", child.get_name());
+            if child.has_subcommands() {
+                check(child, &path);
+                continue;
+            }
+            let help = child
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(help.starts_with("Example"), "{path} has no examples");
+            let name = child.get_name();
+            assert!(
+                help.contains(&format!("ocelli{}", &path["ocelli".len()..])),
+                "{name}: {help}"
+            );
+            assert!(child.get_about().is_some(), "{path} has no summary");
+        }
+    }
+    check(&Cli::command(), "ocelli");
+}
+
+#[test]
+fn global_options_have_no_letters() {
+    for argument in Cli::command()
+        .get_arguments()
+        .filter(|argument| argument.is_global_set())
+    {
+        assert_eq!(argument.get_short(), None, "{argument}");
+    }
+}
+
+#[test]
+fn help_and_version_are_data_and_mistakes_are_usage() {
+    let (code, stdout, stderr) = ocelli(&["--version"]);
+    assert_eq!((code, stdout.lines().count(), stderr.as_str()), (0, 1, ""));
+    let (code, stdout, _) = ocelli(&["config", "check", "--help"]);
+    assert!(code == 0 && stdout.contains("Examples:"), "{stdout}");
+    let (code, stdout, stderr) = ocelli(&["confg"]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("config"), "{stderr}");
+}
+
+#[test]
+fn completions_exist_for_each_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, stdout, _) = ocelli(&["completions", shell]);
+        assert!(code == 0 && stdout.contains("config"), "{shell}");
+    }
+}
+
+// === config ===
+
+#[test]
+fn config_check_tells_every_finding_and_exits_78() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.toml");
+    let path_text = path.to_str().unwrap();
+    let bad = "[[polling]]\nname = \"a\"\nkind = \"snpm\"\n[[polling]]\nname = \"b\"\n";
+    std::fs::write(&path, bad).unwrap();
+    let (code, stdout, stderr) = ocelli(&["config", "check", path_text]);
+    assert_eq!((code, stdout.as_str()), (78, ""));
+    assert!(
+        stderr.contains("a.toml:3:") && stderr.contains("a.toml:4:"),
+        "{stderr}"
+    );
+    let (code, stdout, _) = ocelli(&["config", "check", path_text, "-o", "json"]);
+    let findings: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, findings.as_array().unwrap().len()), (78, 2));
+    assert_eq!(findings[0]["line"], 3);
+    std::fs::write(&path, "[[polling]]\nname = \"a\"\nkind = \"host\"\n").unwrap();
+    let (code, _, stderr) = ocelli(&["config", "check", path_text]);
+    assert!(
+        code == 0 && stderr.contains("good: 0 discoveries"),
+        "{stderr}"
+    );
+    let (code, _, stderr) = ocelli(&["config", "check", "/no/such/file"]);
+    assert!(code == 78 && stderr.contains("/no/such/file"), "{stderr}");
+    let (code, _, stderr) = ocelli(&["config", "check", path_text, "--set", "node.nam=x"]);
+    assert!(
+        code == 2 && stderr.contains("did you mean node.name?"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn config_check_opens_secrets_when_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.toml");
+    let secret = "community = { env = \"OCELLI_NO_SUCH_VARIABLE\" }\n";
+    let text = format!("[[credentials.snmp]]\nname = \"c\"\nversion = \"2c\"\n{secret}");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(ocelli(&["config", "check", path]).0, 0);
+    let (code, _, stderr) = ocelli(&["config", "check", path, "--secrets"]);
+    assert!(
+        code == 78 && stderr.contains("OCELLI_NO_SUCH_VARIABLE"),
+        "{stderr}"
+    );
+}
+
+const RESOURCES: &str = "\
+[[discovery]]
+name = \"by-hand\"
+kind = \"static\"
+[[discovery.resource]]
+id = \"sw1\"
+endpoint = \"10.0.0.1\"
+[[discovery.resource]]
+id = \"sw1\"
+site = \"other\"
+endpoint = \"10.0.0.2\"
+[[device]]
+filter = 'resource_endpoint = \"10.0.0.2\"'
+retries = 0
+";
+
+#[test]
+fn config_show_names_the_place_of_each_value_of_a_resource() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.toml");
+    std::fs::write(&path, RESOURCES).unwrap();
+    let path = path.to_str().unwrap();
+    let show = |resource: &str| {
+        ocelli(&[
+            "config",
+            "show",
+            "--config",
+            path,
+            "--resource",
+            resource,
+            "-o",
+            "json",
+        ])
+    };
+    let (code, stdout, stderr) = show("other/sw1");
+    assert_eq!(code, 0, "{stderr}");
+    let values: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let values = values.as_array().unwrap();
+    let retries = values
+        .iter()
+        .find(|value| value["key"] == "snmp.retries")
+        .unwrap();
+    assert_eq!(retries["value"], "0");
+    assert_eq!(retries["from"], format!("{path}:13:1"));
+    let (code, _, stderr) = show("sw1");
+    assert!(
+        code == 4 && stderr.contains("2 resources are called"),
+        "{stderr}"
+    );
+    assert_eq!(show("sw2").0, 4);
+    assert_eq!(show("10.0.0.1").0, 0);
+    let (code, stdout, _) = ocelli(&["config", "show", "--config", path]);
+    assert!(
+        code == 0 && stdout.contains("bus.retention") && stdout.contains("default"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn config_diff_tells_changes_and_what_takes_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let old = write("old.toml", "[snmp]\nretries = 1\n");
+    let new = write(
+        "new.toml",
+        "[snmp]\nretries = 2\n[listen]\nhttp = \"[::1]:1\"\n",
+    );
+    let (code, stdout, stderr) = ocelli(&["config", "diff", "--config", &new, "--against", &old]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("~ snmp.retries: 1 -> 2"), "{stdout}");
+    assert!(stderr.contains("takes a restart: listen.http"), "{stderr}");
+    let data_dir = format!("node.data_dir={}", directory.path().display());
+    let against_copy = ["config", "diff", "--config", &new, "--set", &data_dir];
+    assert_eq!(ocelli(&against_copy).0, 4);
+    let mut sources = ocelli_config::Sources::new();
+    sources.push(ocelli_config::Source::file(
+        &new,
+        std::fs::read_to_string(&new).unwrap(),
+    ));
+    ocelli_config::write_last_good(directory.path(), &sources).unwrap();
+    let (code, stdout, stderr) = ocelli(&against_copy);
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (0, "", "no difference\n")
+    );
+}
