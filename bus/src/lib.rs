@@ -7,17 +7,62 @@
 
 pub mod block;
 pub mod body;
+mod bus;
+mod cursor_store;
 pub mod decoder;
 pub mod definition;
 pub mod dictionary;
+mod directory;
+pub mod disk;
 pub mod encoder;
+mod keeper;
+mod last_values;
 pub mod limits;
+mod log;
+mod options;
+mod origin;
 pub mod payload;
+mod read_pool;
+mod reader;
+mod rebuild;
 pub mod record;
+mod recovery;
 pub mod resolver;
+mod retention;
+mod retire;
+mod segment;
+mod seq_ranges;
+mod shared;
+mod statistics;
+mod stored;
+mod tail;
 mod wire;
+mod writer;
 
+pub use bus::{Bus, OpenError};
+pub use cursor_store::{
+    CURSOR_NAME_BYTES_MAX, CURSORS_MAX, CursorError, CursorFileError, CursorState, CursorStore,
+    DurableCursor,
+};
+pub use directory::DirectoryError;
+pub use last_values::{LastEntry, LastKey, LastKind, LastValues};
+pub use options::BusOptions;
+pub use origin::OriginError;
+pub use read_pool::ReadFrom;
+pub use reader::{
+    Delivery, EntryFilter, READERS_MAX, ReadError, Reader, ReaderOptions, TooManyReaders,
+};
+pub use recovery::{MovedAside, RecoverError, RecoveryReport};
+pub use segment::index::SeqRange;
+pub use segment::{INDEX_STEP_BYTES, LogPosition, SEGMENT_BYTES, SegmentNumber};
+pub use seq_ranges::{RANGES_MAX, SeqRanges};
+pub use shared::{BusStatus, DiskState};
+pub use statistics::{BusStatistics, FSYNC_BUCKETS_US};
+pub use stored::{Entry, StoredBlock};
 pub use wire::WireError;
+pub use writer::queue::{
+    Acknowledgement, AppendError, BusHandle, Committed, IdsExhausted, Refused, SubmitError,
+};
 
 #[cfg(test)]
 #[path = "strategies_tests.rs"]

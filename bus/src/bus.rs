@@ -1,0 +1,280 @@
+//! The bus of a node: opens the data directory, starts the threads, hands out its parts.
+//!
+//! Does: assemble. Does not: any of the parts' work.
+//! In: a directory, options, clock, chance. Out: [`Bus`] and what recovery found.
+//! Threads: one writer, one keeper, [`READ_THREADS`] for reads from disk. They end with
+//! [`Bus::drain`], or after the queue is written when the bus is dropped.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use ocelli_model::clock::{Clock, Rng};
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use crate::cursor_store::{CursorFileError, CursorStore};
+use crate::directory::{DataDirectory, DirectoryError};
+use crate::disk::{Disk, RealDisk};
+use crate::keeper::{self, Chore};
+use crate::last_values::LastValues;
+use crate::log::{Log, LogMap};
+use crate::options::BusOptions;
+use crate::origin::{self, Identity, OriginError};
+use crate::read_pool::{self, ChunkCache, ReadRequest};
+use crate::reader::{READERS_MAX, Reader, ReaderOptions, TooManyReaders};
+use crate::rebuild;
+use crate::record::OriginId;
+use crate::recovery::{RecoverError, Recovery, RecoveryReport};
+use crate::segment::LogPosition;
+use crate::shared::{BusStatus, Shared};
+use crate::statistics::{BusStatistics, Counters};
+use crate::writer::Writer;
+use crate::writer::queue::{BusHandle, SubmitError, channel_items};
+
+/// Threads that read from disk: two, so that one slow read does not stop all readers.
+const READ_THREADS: usize = 2;
+
+/// Why the bus cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The data directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The `origin` file.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The segments.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The cursors.
+    #[error(transparent)]
+    Cursors(#[from] CursorFileError),
+    /// What the views hold cannot be read.
+    #[error("cannot read the last values back: {0}; check the disk")]
+    Rebuild(std::io::Error),
+    /// A thread cannot be started.
+    #[error("cannot start a thread of the bus: {0}; raise the limit of threads")]
+    Thread(std::io::Error),
+}
+
+/// A node's bus. All methods take `&self`: share it behind an `Arc`.
+pub struct Bus {
+    shared: Arc<Shared>,
+    handle: BusHandle,
+    chores: SyncSender<Chore>,
+    requests: SyncSender<ReadRequest>,
+    readers: Arc<AtomicUsize>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Bus {
+    /// Opens the bus of `directory` on the real disk.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then nothing runs and the directory is free again.
+    pub fn open(
+        directory: &Path,
+        options: BusOptions,
+        clock: Arc<dyn Clock>,
+        rng: Box<dyn Rng>,
+    ) -> Result<(Self, RecoveryReport), OpenError> {
+        Self::open_on(directory, options, Arc::new(RealDisk), (clock, rng))
+    }
+
+    /// Opens the bus on any disk.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(
+        directory: &Path,
+        options: BusOptions,
+        disk: Arc<dyn Disk>,
+        edges: (Arc<dyn Clock>, Box<dyn Rng>),
+    ) -> Result<(Self, RecoveryReport), OpenError> {
+        let (clock, mut rng) = edges;
+        let directory = DataDirectory::open(directory)?;
+        let identity = origin::identify(&directory.origin(), rng.as_mut())?;
+        let (map, mut report) = Recovery::run(&directory, disk.as_ref())?;
+        let cursors = CursorStore::load(&directory.cursors())?;
+        let Identity {
+            origin,
+            copied_from,
+        } = identity;
+        (report.origin, report.copied_from) = (origin, copied_from);
+        let shared = Arc::new(Shared {
+            directory,
+            disk,
+            clock,
+            origin,
+            log: Log::new(map, options.tail_bytes_max),
+            counters: Counters::default(),
+            status: watch::Sender::new(BusStatus::default()),
+            next_id: AtomicU32::new(1),
+            spare: Mutex::new(None),
+            last_values: LastValues::new(options.last_values_bytes_max),
+            cursors,
+            options,
+        });
+        report.last_values = rebuild::run(&shared).map_err(OpenError::Rebuild)?;
+        let bus = Self::start(shared, rng).map_err(OpenError::Thread)?;
+        Ok((bus, report))
+    }
+
+    fn start(shared: Arc<Shared>, rng: Box<dyn Rng>) -> std::io::Result<Self> {
+        let (commands, commands_in) = sync_channel(channel_items(shared.options.queue_bytes_max));
+        let (chores, chores_in) = sync_channel(keeper::CHORES_MAX);
+        let (requests, requests_in) = sync_channel(2 * READERS_MAX);
+        let writer = Writer::new(Arc::clone(&shared), commands_in, chores.clone(), rng);
+        let mut threads = vec![spawn("bus-writer", move || writer.run())?];
+        let keeper = Arc::clone(&shared);
+        let work = move || keeper::run(&keeper, &chores_in);
+        threads.push(spawn("bus-keeper", work)?);
+        let requests_in = Arc::new(Mutex::new(requests_in));
+        let cache = Arc::new(Mutex::new(ChunkCache::default()));
+        for number in 0..READ_THREADS {
+            let (shared, requests) = (Arc::clone(&shared), Arc::clone(&requests_in));
+            let cache = Arc::clone(&cache);
+            let work = move || read_pool::run(&shared, &requests, &cache);
+            threads.push(spawn(&format!("bus-read-{number}"), work)?);
+        }
+        let handle = BusHandle::new(Arc::clone(&shared), commands);
+        let readers = Arc::new(AtomicUsize::new(0));
+        let threads = Mutex::new(threads);
+        Ok(Self {
+            shared,
+            handle,
+            chores,
+            requests,
+            readers,
+            threads,
+        })
+    }
+
+    /// The way to append.
+    #[must_use]
+    pub fn handle(&self) -> BusHandle {
+        self.handle.clone()
+    }
+
+    /// Opens a reader.
+    ///
+    /// # Errors
+    /// [`TooManyReaders`] beyond [`READERS_MAX`].
+    pub fn reader(&self, options: ReaderOptions) -> Result<Reader, TooManyReaders> {
+        let (shared, open) = (Arc::clone(&self.shared), Arc::clone(&self.readers));
+        Reader::new(shared, self.requests.clone(), open, options)
+    }
+
+    /// The origin that appends here.
+    #[must_use]
+    pub fn origin(&self) -> OriginId {
+        self.shared.origin
+    }
+
+    /// The last batch and session of each pair.
+    #[must_use]
+    pub fn last_values(&self) -> &LastValues {
+        &self.shared.last_values
+    }
+
+    /// The durable cursors.
+    #[must_use]
+    pub fn cursors(&self) -> &CursorStore {
+        &self.shared.cursors
+    }
+
+    /// Where the durable part of the log ends.
+    #[must_use]
+    pub fn durable_end(&self) -> LogPosition {
+        self.shared.log.durable_end()
+    }
+
+    /// How the bus is, and when that changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<BusStatus> {
+        self.shared.status.subscribe()
+    }
+
+    /// The bus's numbers now.
+    #[must_use]
+    pub fn statistics(&self) -> BusStatistics {
+        let mut statistics = self.shared.counters.snapshot();
+        statistics.queue_bytes = self.handle.queue_bytes() as u64;
+        statistics.queue_bytes_max = self.shared.options.queue_bytes_max as u64;
+        statistics.tail_bytes = self.shared.log.tail_bytes() as u64;
+        let sum = |map: &LogMap| {
+            let bytes = map.segments.values().map(|meta| meta.file_bytes).sum();
+            (map.segments.len() as u64, bytes)
+        };
+        (statistics.segments, statistics.segment_bytes) = self.shared.log.read(sum);
+        statistics
+    }
+
+    /// Does at once what is otherwise done each second: saves cursors, retires segments, looks at
+    /// free space.
+    ///
+    /// # Errors
+    /// [`SubmitError::QueueFull`] or [`SubmitError::Closed`].
+    pub async fn tend(&self) -> Result<(), SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.chores
+            .try_send(Chore::Tick(answer))
+            .map_err(|_| SubmitError::QueueFull)?;
+        answered.await.map_err(|_| SubmitError::Closed)
+    }
+
+    /// Writes what is queued, saves checkpoint and cursors, ends the threads. Handles and readers
+    /// that are left answer `Closed`.
+    ///
+    /// # Errors
+    /// [`SubmitError::Closed`] if it was drained before.
+    pub async fn drain(&self) -> Result<(), SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.handle.send_drain(answer)?;
+        answered.await.map_err(|_| SubmitError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        self.chores
+            .try_send(Chore::End(answer))
+            .map_err(|_| SubmitError::Closed)?;
+        answered.await.map_err(|_| SubmitError::Closed)
+    }
+}
+
+impl Drop for Bus {
+    /// Ends writer and keeper if [`Bus::drain`] did not; waits for them, so that the directory is
+    /// free afterwards.
+    fn drop(&mut self) {
+        let (answer, _) = oneshot::channel();
+        let is_drained = self.handle.send_drain(answer).is_err();
+        let (answer, _) = oneshot::channel();
+        let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        let mut threads = threads.into_iter();
+        if let Some(writer) = threads.next() {
+            join(writer);
+        }
+        if !is_drained {
+            // The keeper may have ended by itself; then there is nobody to tell.
+            self.chores.try_send(Chore::End(answer)).ok();
+        }
+        if let Some(keeper) = threads.next() {
+            join(keeper);
+        }
+        // The reading threads end with the last reader.
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the bus panicked");
+    }
+}

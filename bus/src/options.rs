@@ -1,0 +1,59 @@
+//! Settings of a bus, with their defaults.
+//!
+//! Does: hold what `[bus]` of the configuration and the memory budget decide. Does not: parse.
+//! In: the assembly in `node`. Out: [`BusOptions`]. The sum of the `*_bytes_max` of memory is what
+//! the bus takes at most beside one commit's window and the buffers of reads under way.
+
+use std::time::Duration;
+
+/// How a bus behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusOptions {
+    /// Age at which a segment goes, if each required reader has passed it.
+    pub retention: Duration,
+    /// Most bytes of segments on disk; beyond it segments go whatever readers say.
+    pub bytes_max: u64,
+    /// How long a required cursor may stand still before it stops holding segments.
+    pub cursor_idle_max: Duration,
+    /// Free space below which the status is `Low`, bytes.
+    pub low_space_bytes: u64,
+    /// Free space that is never reserved for segments, bytes: cursors and other files need some.
+    pub spare_space_bytes: u64,
+    /// Length of a segment, bytes; another than the default only in tests.
+    pub segment_bytes: u64,
+    /// How long a written block waits for others to share its fsync.
+    pub commit_delay: Duration,
+    /// Bytes at which an fsync does not wait any longer.
+    pub commit_bytes: usize,
+    /// Memory of the writer's queue, bytes.
+    pub queue_bytes_max: usize,
+    /// Memory of the live tail, bytes.
+    pub tail_bytes_max: usize,
+    /// Memory of blocks read from disk and shared between readers, bytes.
+    pub read_cache_bytes_max: usize,
+    /// Memory of the last values, bytes.
+    pub last_values_bytes_max: usize,
+    /// Most gap ranges that are kept for queries.
+    pub gap_ranges_max: usize,
+}
+
+impl Default for BusOptions {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            retention: Duration::from_secs(6 * 3_600),
+            bytes_max: 64 * 1024 * MIB as u64,
+            cursor_idle_max: Duration::from_secs(24 * 3_600),
+            low_space_bytes: 1024 * MIB as u64,
+            spare_space_bytes: 64 * MIB as u64,
+            segment_bytes: crate::segment::SEGMENT_BYTES,
+            commit_delay: Duration::from_millis(5),
+            commit_bytes: 256 * 1024,
+            queue_bytes_max: 16 * MIB,
+            tail_bytes_max: 32 * MIB,
+            read_cache_bytes_max: 16 * MIB,
+            last_values_bytes_max: 256 * MIB,
+            gap_ranges_max: 65_536,
+        }
+    }
+}

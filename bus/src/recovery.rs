@@ -1,0 +1,315 @@
+//! Recovery: what of the segments is valid after a crash, and what is moved aside.
+//!
+//! Does: read footers, scan segments without one, keep the longest valid prefix, move the rest to
+//! `bus/aside/` (never delete), seal what was open. Does not: rebuild views (`rebuild`).
+//! In: the data directory. Out: [`LogMap`] and [`RecoveryReport`]. Newest segment first, since what
+//! a later segment holds again (after a failed fsync) ends the earlier one.
+//! Cost: a footer a segment, and one scan of each segment that was open: one, as a rule.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::directory::DataDirectory;
+use crate::disk::{Disk, read_at};
+use crate::log::{LogMap, SegmentMeta};
+use crate::record::{OriginId, Seq, StreamId};
+use crate::segment::SegmentNumber;
+use crate::segment::header::HeaderError;
+use crate::segment::scan::{ScanError, Scanned, Tail, read_sealed, scan};
+use crate::writer::segment_file::SegmentFile;
+
+/// Bytes moved aside at once.
+const COPY_BYTES: usize = 1024 * 1024;
+
+/// Something that recovery could not use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedAside {
+    /// From which segment.
+    pub segment: SegmentNumber,
+    /// From which byte of it on.
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Where they are now.
+    pub path: PathBuf,
+    /// Why they could not be used.
+    pub reason: String,
+}
+
+/// What a start found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecoveryReport {
+    /// The origin that appends from now on.
+    pub origin: OriginId,
+    /// The origin before, if the directory is a copy or a clone (design §6, "Rollback").
+    pub copied_from: Option<OriginId>,
+    /// Segments held.
+    pub segments: u64,
+    /// Segments that had no footer and were scanned.
+    pub segments_scanned: u64,
+    /// What was moved aside.
+    pub moved_aside: Vec<MovedAside>,
+    /// Highest seq of each stream.
+    pub heads: BTreeMap<StreamId, Seq>,
+    /// Last values found again.
+    pub last_values: u64,
+}
+
+/// Why recovery gave up. The data is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// A segment was written by a later version.
+    #[error("segment {path:?} has format version {version}; start the version that wrote it")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u16,
+    },
+    /// The disk refused.
+    #[error("cannot recover {path:?}: {source}; check the disk")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// As the kernel said.
+        source: io::Error,
+    },
+}
+
+/// One recovery.
+pub(crate) struct Recovery<'a> {
+    directory: &'a DataDirectory,
+    disk: &'a dyn Disk,
+    map: LogMap,
+    report: RecoveryReport,
+    /// Lowest seq of own streams in later segments.
+    superseded: BTreeMap<StreamId, Seq>,
+}
+
+impl<'a> Recovery<'a> {
+    /// Recovers all segments of a directory.
+    pub(crate) fn run(
+        directory: &'a DataDirectory,
+        disk: &'a dyn Disk,
+    ) -> Result<(LogMap, RecoveryReport), RecoverError> {
+        let mut recovery = Self {
+            directory,
+            disk,
+            map: LogMap::default(),
+            report: RecoveryReport::default(),
+            superseded: BTreeMap::new(),
+        };
+        let mut files = recovery.files()?;
+        files.sort_unstable_by(|one, other| other.cmp(one));
+        let mut limit = None;
+        for (number, path) in files {
+            limit = recovery.take(number, &path, limit)?;
+        }
+        recovery.sync()?;
+        let Self {
+            map, mut report, ..
+        } = recovery;
+        report.segments = map.segments.len() as u64;
+        report.heads = map.heads.clone();
+        Ok((map, report))
+    }
+
+    fn files(&self) -> Result<Vec<(SegmentNumber, PathBuf)>, RecoverError> {
+        let folder = self.directory.segments();
+        let wrap = |source| RecoverError::Io {
+            path: folder.clone(),
+            source,
+        };
+        let mut files = Vec::new();
+        for file in std::fs::read_dir(&folder).map_err(wrap)? {
+            let path = file.map_err(wrap)?.path();
+            if let Some(number) = DataDirectory::segment_number(&path) {
+                files.push((number, path));
+            }
+        }
+        if self.directory.definitions().exists() {
+            files.push((SegmentNumber(0), self.directory.definitions()));
+        }
+        Ok(files)
+    }
+
+    /// Recovers one segment; answers where the one before it ends, if this one says so.
+    fn take(
+        &mut self,
+        number: SegmentNumber,
+        path: &Path,
+        limit: Option<(SegmentNumber, u64)>,
+    ) -> Result<Option<(SegmentNumber, u64)>, RecoverError> {
+        let wrap = |source| RecoverError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(wrap)?;
+        let limit = limit.filter(|(of, _)| *of == number).map(|(_, end)| end);
+        match self.read(&file, limit) {
+            Ok(scanned) => {
+                let previous_end = scanned.header.previous_end;
+                self.keep(path, &file, scanned).map_err(wrap)?;
+                let of = SegmentNumber(number.0.saturating_sub(1));
+                Ok((previous_end > 0).then_some((of, previous_end)))
+            }
+            Err(ScanError::Io(source)) => Err(wrap(source)),
+            Err(ScanError::Header(HeaderError::Version { version })) => Err(RecoverError::Newer {
+                path: path.to_owned(),
+                version,
+            }),
+            Err(ScanError::Header(error)) => {
+                self.refuse(number, path, &file, &error).map_err(wrap)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn read(&mut self, file: &File, limit: Option<u64>) -> Result<Scanned, ScanError> {
+        if let Some(sealed) = read_sealed(file)? {
+            return Ok(sealed);
+        }
+        self.report.segments_scanned += 1;
+        let writer = crate::segment::scan::read_header(file)?.writer;
+        let superseded = &self.superseded;
+        scan(file, limit, &mut |block| {
+            let header = block.header();
+            let again = superseded.get(&header.stream);
+            header.stream.origin != writer || again.is_none_or(|seq| header.last_seq() < *seq)
+        })
+    }
+
+    /// Takes a segment into the map; what is behind its valid part goes aside.
+    fn keep(&mut self, path: &Path, file: &File, scanned: Scanned) -> io::Result<()> {
+        let number = scanned.header.number;
+        if let Tail::Torn { end } = scanned.tail {
+            let reason = "no valid frame follows: a write was cut off or the bytes changed";
+            self.move_tail(number, file, scanned.end..end, reason)?;
+        }
+        let is_definitions = number.0 == 0;
+        if scanned.index.blocks == 0 && !is_definitions {
+            // Nothing of value: an unused segment, or one whose content just went aside.
+            return self.disk.remove(path);
+        }
+        let file_bytes = match scanned.tail {
+            Tail::Sealed => file.metadata()?.len(),
+            Tail::Clean | Tail::Torn { .. } if is_definitions => {
+                let mut file = self.disk.open(path)?;
+                file.set_len(scanned.end)?;
+                file.sync_data()?;
+                scanned.end
+            }
+            Tail::Clean | Tail::Torn { .. } => {
+                let file = self.disk.open(path)?;
+                SegmentFile::resume(number, file, scanned.end, scanned.chain)
+                    .seal(&scanned.index)?
+            }
+        };
+        for (stream, range) in &scanned.index.streams {
+            let head = self.map.heads.entry(*stream).or_default();
+            *head = (*head).max(range.last);
+            if stream.origin == scanned.header.writer && !is_definitions {
+                let first = self.superseded.entry(*stream).or_insert(range.first);
+                *first = (*first).min(range.first);
+            }
+        }
+        let meta = SegmentMeta {
+            created: scanned.header.created,
+            end: scanned.end,
+            file_bytes,
+            is_sealed: true,
+            index: scanned.index,
+        };
+        self.map.segments.insert(number, meta);
+        Ok(())
+    }
+
+    /// A file without a valid header: removed if it was never used, moved aside as it is if not.
+    fn refuse(
+        &mut self,
+        number: SegmentNumber,
+        path: &Path,
+        file: &File,
+        error: &HeaderError,
+    ) -> io::Result<()> {
+        let bytes = file.metadata()?.len();
+        if crate::segment::scan::last_nonzero(file, 0, bytes)?.is_none() {
+            return self.disk.remove(path);
+        }
+        let aside = self.aside_path(&format!("{:016}.seg", number.0));
+        self.disk.rename(path, &aside)?;
+        self.report.moved_aside.push(MovedAside {
+            segment: number,
+            offset: 0,
+            bytes,
+            path: aside,
+            reason: error.to_string(),
+        });
+        Ok(())
+    }
+
+    fn move_tail(
+        &mut self,
+        number: SegmentNumber,
+        file: &File,
+        range: std::ops::Range<u64>,
+        reason: &str,
+    ) -> io::Result<()> {
+        let path = self.aside_path(&format!("{:016}-{}.tail", number.0, range.start));
+        let mut aside = self.disk.create(&path, 0)?;
+        let mut buffer = vec![0u8; COPY_BYTES];
+        let mut at = range.start;
+        while at < range.end {
+            let want = usize::try_from(range.end - at)
+                .unwrap_or(COPY_BYTES)
+                .min(COPY_BYTES);
+            let read = read_at(file, at, &mut buffer[..want])?;
+            if read == 0 {
+                break;
+            }
+            let part = Bytes::copy_from_slice(&buffer[..read]);
+            aside.write_at(at - range.start, &mut [io::IoSlice::new(&part)])?;
+            at += read as u64;
+        }
+        aside.sync_data()?;
+        self.disk.sync_directory(&self.directory.aside())?;
+        self.report.moved_aside.push(MovedAside {
+            segment: number,
+            offset: range.start,
+            bytes: range.end - range.start,
+            path,
+            reason: reason.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// A path that no earlier recovery used.
+    fn aside_path(&self, name: &str) -> PathBuf {
+        let folder = self.directory.aside();
+        let numbered = |number: u32| match number {
+            0 => folder.join(name),
+            number => folder.join(format!("{name}.{number}")),
+        };
+        (0..u32::MAX)
+            .map(numbered)
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| numbered(0))
+    }
+
+    fn sync(&self) -> Result<(), RecoverError> {
+        for folder in [self.directory.segments(), self.directory.aside()] {
+            self.disk
+                .sync_directory(&folder)
+                .map_err(|source| RecoverError::Io {
+                    path: folder.clone(),
+                    source,
+                })?;
+        }
+        Ok(())
+    }
+}

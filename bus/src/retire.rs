@@ -1,0 +1,222 @@
+//! Carries out retention: what the decision named is removed, in an order that a crash may cut.
+//!
+//! Does: gather facts, save cursors, carry lane 1 over, unlink. Does not: decide (`retention`).
+//! In: the log's map and the durable cursors. Out: fewer segments; lane 1 of those in segment 0.
+//! Order: cursors durable, definitions durable, map, unlink, directory durable. So no cursor falls
+//! back before what was unlinked, no definition is lost, no reader finds a hole in the map.
+
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ocelli_model::clock::WallMs;
+
+use crate::cursor_store::CursorState;
+use crate::log::SegmentMeta;
+use crate::record::Lane;
+use crate::retention::{Limits, Removal, SegmentFacts, decide};
+use crate::segment::frame::Envelope;
+use crate::segment::header::{HEADER_BYTES, SegmentHeader};
+use crate::segment::index::SegmentIndex;
+use crate::segment::scan::{Frames, scan};
+use crate::segment::{LogPosition, SegmentNumber};
+use crate::shared::Shared;
+use crate::statistics::Counters;
+use crate::stored::StoredBlock;
+use crate::writer::segment_file::SegmentFile;
+
+/// The segment of carried definitions: never removed, read first.
+const DEFINITIONS: SegmentNumber = SegmentNumber(0);
+
+/// Removes what may or must go now. Answers the segments whose removal was a loss.
+pub(crate) fn retire(shared: &Shared) -> io::Result<Vec<SegmentNumber>> {
+    let now = shared.clock.wall();
+    let removals = decide(&facts(shared, now), limits(shared), now);
+    if removals.is_empty() {
+        return Ok(Vec::new());
+    }
+    shared
+        .cursors
+        .save(shared.disk.as_ref(), &shared.directory.cursors())?;
+    for removal in &removals {
+        remove(shared, *removal)?;
+    }
+    shared.disk.sync_directory(&shared.directory.segments())?;
+    Ok(removals
+        .iter()
+        .filter(|removal| removal.is_loss)
+        .map(|removal| removal.number)
+        .collect())
+}
+
+fn limits(shared: &Shared) -> Limits {
+    Limits {
+        retention: shared.options.retention,
+        bytes_max: shared.options.bytes_max,
+    }
+}
+
+/// What the decision needs, of all segments but the carried definitions.
+fn facts(shared: &Shared, now: WallMs) -> Vec<SegmentFacts> {
+    let cursors = shared.cursors.list();
+    let idle_max = shared.options.cursor_idle_max;
+    let holding: Vec<_> = cursors
+        .iter()
+        .filter(|cursor| !is_idle(cursor, idle_max, now))
+        .collect();
+    shared.log.read(|map| {
+        let rows = map
+            .segments
+            .iter()
+            .filter(|(number, _)| **number != DEFINITIONS);
+        let row = |(number, meta): (&SegmentNumber, &SegmentMeta)| SegmentFacts {
+            number: *number,
+            last: meta.index.received.map_or(meta.created, |(_, last)| last),
+            file_bytes: meta.file_bytes,
+            is_sealed: meta.is_sealed,
+            is_passed: holding.iter().all(|cursor| has_passed(cursor, &meta.index)),
+        };
+        rows.map(row).collect()
+    })
+}
+
+/// Whether a cursor stood still for so long that it no longer holds segments.
+fn is_idle(cursor: &CursorState, idle_max: Duration, now: WallMs) -> bool {
+    let idle_ms = u64::try_from(now.0.saturating_sub(cursor.moved.0)).unwrap_or(0);
+    Duration::from_millis(idle_ms) > idle_max
+}
+
+fn has_passed(cursor: &CursorState, index: &SegmentIndex) -> bool {
+    let mut data = index
+        .streams
+        .iter()
+        .filter(|(stream, _)| stream.lane == Lane::Data);
+    data.all(|(stream, range)| {
+        cursor
+            .taken
+            .get(stream)
+            .is_some_and(|taken| taken.contains_all(*range))
+    })
+}
+
+fn remove(shared: &Shared, removal: Removal) -> io::Result<()> {
+    let number = removal.number;
+    carry_definitions(shared, number)?;
+    shared.log.change(|map| {
+        if let Some(meta) = map.segments.remove(&number) {
+            map.removed_end = LogPosition {
+                segment: number,
+                offset: meta.end,
+            };
+        }
+    });
+    shared.disk.remove(&shared.directory.segment(number))?;
+    Counters::add(&shared.counters.segments_removed, 1);
+    if removal.is_loss {
+        Counters::add(&shared.counters.segments_forced, 1);
+        tracing::warn!(
+            segment = number.0,
+            "the bus is at `bus.bytes_max`: unread data was removed"
+        );
+    }
+    Ok(())
+}
+
+// === Definitions ===
+
+/// Copies the blocks of lane 1, byte for byte, behind those that were carried before.
+fn carry_definitions(shared: &Shared, number: SegmentNumber) -> io::Result<()> {
+    let (end, highest) = shared.log.read(|map| {
+        let carried = map.segments.get(&DEFINITIONS);
+        let streams = carried
+            .map(|meta| meta.index.streams.clone())
+            .unwrap_or_default();
+        (map.segments.get(&number).map(|meta| meta.end), streams)
+    });
+    let has_any = shared.log.read(|map| {
+        let streams = map.segments.get(&number).map(|meta| &meta.index.streams);
+        streams.is_some_and(|streams| streams.keys().any(|it| it.lane == Lane::Definitions))
+    });
+    let Some(end) = end.filter(|_| has_any) else {
+        return Ok(());
+    };
+    let file = File::open(shared.directory.segment(number))?;
+    let mut frames = Frames::new(&file, HEADER_BYTES as u64, end);
+    let mut payloads = Vec::new();
+    while let Some(frame) = frames.next(0)? {
+        let received = frame.head.envelope.received;
+        let bytes = Bytes::copy_from_slice(frame.payload);
+        let place = LogPosition {
+            segment: number,
+            offset: frame.offset,
+        };
+        let Ok(block) = StoredBlock::read(place, received, bytes) else {
+            continue;
+        };
+        let header = block.header();
+        let is_carried = highest
+            .get(&header.stream)
+            .is_some_and(|range| range.last >= header.last_seq());
+        if header.stream.lane == Lane::Definitions && !is_carried {
+            payloads.push((Envelope::of_block(received), block.bytes().clone()));
+        }
+    }
+    append_carried(shared, &payloads)
+}
+
+fn append_carried(shared: &Shared, payloads: &[(Envelope, Bytes)]) -> io::Result<()> {
+    let (mut carried, mut index) = open_carried(shared)?;
+    let mut places = Vec::new();
+    for payload in payloads {
+        places.push(carried.end());
+        carried.append(std::slice::from_ref(payload))?;
+    }
+    carried.sync()?;
+    for ((envelope, bytes), offset) in payloads.iter().zip(places) {
+        let place = LogPosition {
+            segment: DEFINITIONS,
+            offset,
+        };
+        if let Ok(block) = StoredBlock::read(place, envelope.received, bytes.clone()) {
+            index.add(offset, envelope.received, &block.facts());
+        }
+    }
+    let meta = SegmentMeta {
+        created: index.received.unwrap_or_default().0,
+        end: carried.end(),
+        file_bytes: carried.end(),
+        is_sealed: true,
+        index,
+    };
+    shared
+        .log
+        .change(|map| map.segments.insert(DEFINITIONS, meta));
+    Ok(())
+}
+
+/// The file of carried definitions, ready to append; it is made with the first ones. It is scanned
+/// each time: it is small, and nothing but its bytes says where its chain stands.
+fn open_carried(shared: &Shared) -> io::Result<(SegmentFile, SegmentIndex)> {
+    let path = shared.directory.definitions();
+    if !path.exists() {
+        let file = shared.disk.create(&path, 0)?;
+        let header = SegmentHeader {
+            writer: shared.origin,
+            number: DEFINITIONS,
+            created: shared.clock.wall(),
+            chain_seed: crc32c::crc32c(&shared.origin.0.to_le_bytes()),
+            previous_end: 0,
+        };
+        let mut carried = SegmentFile::begin(file, &header)?;
+        carried.sync()?;
+        if let Some(folder) = path.parent() {
+            shared.disk.sync_directory(folder)?;
+        }
+        return Ok((carried, SegmentIndex::default()));
+    }
+    let scanned = scan(&File::open(&path)?, None, &mut |_| true).map_err(io::Error::other)?;
+    let file = shared.disk.open(&path)?;
+    let carried = SegmentFile::resume(DEFINITIONS, file, scanned.end, scanned.chain);
+    Ok((carried, scanned.index))
+}

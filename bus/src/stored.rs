@@ -1,0 +1,211 @@
+//! A durable block in memory, shared by all who read it.
+//!
+//! Does: hold bytes, head table and place of a block; hand out entries and their bodies.
+//! Does not: cache (`tail`, `read_pool`), decode bodies.
+//! In: a frame's payload. Out: [`StoredBlock`] behind an `Arc`, [`Entry`] into it.
+//! Invariant: the head table was read once and its checksum held; entry `i` has seq `first + i`.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use ocelli_model::clock::WallMs;
+
+use crate::block::{BlockError, BlockHeader, BlockView, EntryHead, EntryView, HEADER_BYTES};
+use crate::record::{EntryKind, Seq, StreamId};
+use crate::segment::LogPosition;
+use crate::segment::frame::FRAME_HEAD_BYTES;
+use crate::segment::index::BlockFacts;
+
+/// Memory that an entry of the head table takes beside the block's bytes.
+const ENTRY_BYTES: usize = size_of::<EntryView>();
+
+/// A durable block.
+#[derive(Debug)]
+pub struct StoredBlock {
+    position: LogPosition,
+    received: WallMs,
+    header: BlockHeader,
+    bytes: Bytes,
+    entries: Box<[EntryView]>,
+    /// Bodies of a compressed block, inflated by the first who asks.
+    inflated: OnceLock<Result<Bytes, BlockError>>,
+}
+
+impl StoredBlock {
+    /// Reads a block whose frame begins at `position`.
+    ///
+    /// # Errors
+    /// As [`BlockView::parse`].
+    pub(crate) fn read(
+        position: LogPosition,
+        received: WallMs,
+        bytes: Bytes,
+    ) -> Result<Self, BlockError> {
+        let view = BlockView::parse(&bytes)?;
+        let (header, entries) = (*view.header(), view.entries().collect());
+        Ok(Self {
+            position,
+            received,
+            header,
+            bytes,
+            entries,
+            inflated: OnceLock::new(),
+        })
+    }
+
+    /// Says where its frame begins; for the writer, before anyone else holds the block.
+    pub(crate) fn place(&mut self, position: LogPosition) {
+        self.position = position;
+    }
+
+    /// What the index of its segment needs.
+    pub(crate) fn facts(&self) -> BlockFacts {
+        BlockFacts {
+            stream: self.header.stream,
+            first: self.header.first_seq,
+            last: self.header.last_seq(),
+            has_gap: self
+                .entries
+                .iter()
+                .any(|entry| is_statement_on_slots(entry.head.kind)),
+        }
+    }
+
+    /// Where its frame begins.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        self.position
+    }
+
+    /// Where the frame behind it begins, if one does.
+    #[must_use]
+    pub fn next_position(&self) -> LogPosition {
+        let frame = (FRAME_HEAD_BYTES + self.bytes.len()) as u64;
+        LogPosition {
+            segment: self.position.segment,
+            offset: self.position.offset + frame,
+        }
+    }
+
+    /// When this node took it.
+    #[must_use]
+    pub fn received(&self) -> WallMs {
+        self.received
+    }
+
+    /// The block's header.
+    #[must_use]
+    pub fn header(&self) -> &BlockHeader {
+        &self.header
+    }
+
+    /// The block as it stands on disk and is forwarded.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The head table.
+    #[must_use]
+    pub fn entries(&self) -> &[EntryView] {
+        &self.entries
+    }
+
+    /// The body of an entry of this block.
+    ///
+    /// # Errors
+    /// [`BlockError::Inflate`] if the block is compressed and damaged.
+    pub fn body(&self, entry: &EntryView) -> Result<&[u8], BlockError> {
+        let bodies = if self.header.is_compressed {
+            let inflated = self.inflated.get_or_init(|| self.inflate());
+            inflated.as_ref().map_err(Clone::clone)?
+        } else {
+            &self.bytes[HEADER_BYTES + self.header.head_bytes as usize..]
+        };
+        Ok(bodies.get(entry.body.clone()).unwrap_or(&[]))
+    }
+
+    fn inflate(&self) -> Result<Bytes, BlockError> {
+        let bodies = &self.bytes[HEADER_BYTES + self.header.head_bytes as usize..];
+        let expected = self.header.raw_bytes as usize;
+        let raw = zstd::bulk::decompress(bodies, expected).ok();
+        let whole = raw.filter(|raw| raw.len() == expected);
+        whole
+            .map(Bytes::from)
+            .ok_or(BlockError::Inflate { expected })
+    }
+
+    /// Bytes that it takes in memory, at most.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let inflated = if self.header.is_compressed {
+            self.header.raw_bytes as usize
+        } else {
+            0
+        };
+        self.bytes.len() + inflated + self.entries.len() * ENTRY_BYTES
+    }
+}
+
+/// Whether an entry says something of slots without filling them.
+pub(crate) fn is_statement_on_slots(kind: EntryKind) -> bool {
+    matches!(
+        kind,
+        EntryKind::Gap | EntryKind::Pending | EntryKind::Released
+    )
+}
+
+/// An entry of a durable block.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    block: Arc<StoredBlock>,
+    index: usize,
+}
+
+impl Entry {
+    /// The entry at `index`, if the block has it.
+    #[must_use]
+    pub fn new(block: &Arc<StoredBlock>, index: usize) -> Option<Self> {
+        (index < block.entries.len()).then(|| Self {
+            block: Arc::clone(block),
+            index,
+        })
+    }
+
+    /// The block around it.
+    #[must_use]
+    pub fn block(&self) -> &Arc<StoredBlock> {
+        &self.block
+    }
+
+    /// Head and place of the entry.
+    #[must_use]
+    pub fn view(&self) -> &EntryView {
+        &self.block.entries[self.index]
+    }
+
+    /// What is known without the body.
+    #[must_use]
+    pub fn head(&self) -> &EntryHead {
+        &self.view().head
+    }
+
+    /// Its stream.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.block.header.stream
+    }
+
+    /// Its number in the stream.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.view().seq
+    }
+
+    /// Its body.
+    ///
+    /// # Errors
+    /// [`BlockError::Inflate`] if the block is compressed and damaged.
+    pub fn body(&self) -> Result<&[u8], BlockError> {
+        self.block.body(self.view())
+    }
+}
