@@ -43,7 +43,7 @@ pub struct CursorState {
 pub enum CursorError {
     /// There are too many.
     #[error(
-        "cannot open cursor {name:?}: {CURSORS_MAX} is the limit; end unused ones with `cursors forget`"
+        "cannot open cursor {name:?}: {CURSORS_MAX} is the limit; end some with `cursors forget`"
     )]
     TooMany {
         /// The name asked for.

@@ -18,9 +18,7 @@ use crate::segment::SegmentNumber;
 #[non_exhaustive]
 pub enum DirectoryError {
     /// Another process holds it.
-    #[error(
-        "data directory {path:?} is in use by another process; stop it or choose another `data_dir`"
-    )]
+    #[error("data directory {path:?} is in use by another process; stop it or change `data_dir`")]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -32,9 +30,7 @@ pub enum DirectoryError {
         path: PathBuf,
     },
     /// It is another user's.
-    #[error(
-        "data directory {path:?} is not ours to write; change its owner or choose another `data_dir`"
-    )]
+    #[error("data directory {path:?} is not ours to write; change its owner or `data_dir`")]
     Denied {
         /// The directory.
         path: PathBuf,

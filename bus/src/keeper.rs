@@ -2,9 +2,9 @@
 //!
 //! Does: prepare the next segment, seal ended ones, save cursors and checkpoints, carry out
 //! retention, watch free space. Does not: append (`writer`), decide retention (`retention`).
-//! In: [`Chore`] from the writer, a tick each second. Out: files; the status where space runs short.
-//! Full: the queue holds [`CHORES_MAX`]; a chore beyond it is dropped by the writer, which then does
-//! the work itself (next segment) or leaves it to the next start (footer).
+//! In: [`Chore`] from the writer, a tick each second. Out: files; the status of the disk.
+//! Full: the queue holds [`CHORES_MAX`]; a chore beyond it is dropped by the writer, which then
+//! does the work itself (next segment) or leaves it to the next start (footer).
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -43,7 +43,7 @@ pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>) {
             Ok(Chore::PrepareSegment(number)) => prepare(shared, number),
             Ok(Chore::Seal(active)) => {
                 if let Err(error) = seal(shared, active) {
-                    tracing::warn!(%error, "no footer was written; the next start scans the segment");
+                    tracing::warn!(%error, "no footer written; the next start scans the segment");
                 }
                 save_checkpoint(shared);
             }

@@ -207,7 +207,7 @@ fn read_part(shared: &Shared, from: LogPosition, end: u64) -> io::Result<Chunk> 
             }
             Err(error) => {
                 damaged += 1;
-                tracing::error!(%position, %error, "a durable block is damaged and was passed over");
+                tracing::error!(%position, %error, "a damaged block was passed over");
             }
         }
     }

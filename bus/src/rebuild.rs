@@ -4,7 +4,7 @@
 //! segments (`recovery`).
 //! In: checkpoint and log. Out: views as they were. A checkpoint is written at each roll and at a
 //! drain, so what comes after it is one segment as a rule; without one, the newest
-//! [`SEGMENTS_WITHOUT_CHECKPOINT`] are read, and what stands before them shows up with its next slot.
+//! [`SEGMENTS_WITHOUT_CHECKPOINT`] are read; what stands before them shows up with its next slot.
 
 use std::io;
 

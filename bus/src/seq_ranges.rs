@@ -144,11 +144,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_hold_what_a_set_holds(list in proptest::collection::vec((1u64..200, 0u64..20), 0..40)) {
+        fn ranges_hold_what_a_set_holds(
+            list in proptest::collection::vec((1u64..200, 0u64..20), 0..40)
+        ) {
             let mut ranges = SeqRanges::default();
             let mut model = BTreeSet::new();
             for (first, more) in list {
-                prop_assert_eq!(ranges.insert(SeqRange { first: Seq(first), last: Seq(first + more) }), None);
+                let range = SeqRange { first: Seq(first), last: Seq(first + more) };
+                prop_assert_eq!(ranges.insert(range), None);
                 model.extend(first..=first + more);
             }
             for seq in 1..230 {

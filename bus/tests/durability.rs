@@ -97,7 +97,10 @@ fn a_failed_fsync_or_write_moves_the_window_to_a_new_segment_under_the_same_seqs
             let disk = FaultyDisk::default();
             let faults = Arc::clone(&disk.0);
             runtime().block_on(async {
-                let (bus, ..) = open_on(root.path(), small_options(), Arc::new(disk));
+                // No roll, so that each write and fsync is one of the writer's.
+                let mut options = small_options();
+                options.segment_bytes = 1024 * 1024;
+                let (bus, ..) = open_on(root.path(), options, Arc::new(disk));
                 append(&bus, 0..10, 100).await;
                 faults.failures_left.store(2, Ordering::SeqCst);
                 let left = if is_write {
@@ -106,7 +109,10 @@ fn a_failed_fsync_or_write_moves_the_window_to_a_new_segment_under_the_same_seqs
                     &faults.syncs_left
                 };
                 left.store(before, Ordering::SeqCst);
-                append(&bus, 10..60, 3_000).await;
+                for number in 10..20 {
+                    append(&bus, number..number + 1, 3_000).await;
+                }
+                append(&bus, 20..60, 3_000).await;
                 let failures = bus.statistics().commit_failures;
                 assert!(failures >= 1, "{name} {before}: {failures}");
                 assert_eq!(held(&bus).await, pairs(0..60), "{name} {before}");

@@ -201,7 +201,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_footer_or_none(mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_a_footer_or_none(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300)
+        ) {
             decode(&bytes);
             if let Some(version) = bytes.first_mut() {
                 *version = VERSION;

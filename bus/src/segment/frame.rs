@@ -149,7 +149,8 @@ mod tests {
             chain in any::<u32>(), payload in proptest::collection::vec(any::<u8>(), 0..200),
             flip in any::<proptest::sample::Index>(), received in any::<i64>()
         ) {
-            let envelope = Envelope { kind: FrameKind::Block, flags: 3, received: WallMs(received) };
+            let received = WallMs(received);
+            let envelope = Envelope { kind: FrameKind::Block, flags: 3, received };
             let (head, after) = encode_head(chain, envelope, &payload);
             let read = decode_head(chain, &head).unwrap();
             prop_assert_eq!(read.envelope, envelope);
