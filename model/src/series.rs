@@ -173,9 +173,14 @@ mod tests {
         );
         assert_eq!(found.to_string(), "4b0af51672a5ddf46f7cde2adc857699");
         assert_eq!(found.to_string().parse(), Ok(found));
+        let json = serde_json::to_string(&found).unwrap();
+        assert_eq!(json, format!("\"{found}\""));
+        assert_eq!(serde_json::from_str::<SeriesId>(&json).unwrap(), found);
+        let mut bytes = Vec::new();
+        encode::<64>(Kind::TEST, 1, &found, &mut bytes).unwrap();
         assert_eq!(
-            serde_json::to_string(&found).unwrap(),
-            format!("\"{found}\"")
+            decode::<SeriesId, 64>(Kind::TEST, 1, &bytes).unwrap().0,
+            found
         );
     }
 
