@@ -13,6 +13,7 @@ pub mod filter;
 pub mod gap;
 pub mod oid;
 pub mod panoptes;
+pub mod profile;
 pub mod rate;
 pub mod resource;
 pub mod resource_state;

@@ -1,0 +1,94 @@
+//! Columns of a group and the walks that read them.
+//!
+//! Does: group columns by the table that they stand in, so that replies hold whole rows; put
+//! columns with a condition into late walks. Does not: ask.
+//! In: the group as written. Out: [`ColumnPlan`]s, [`ScalarGet`]s, [`TableWalk`]s.
+
+use std::collections::BTreeMap;
+
+use super::scope::{GroupScope, position};
+use crate::oid::Oid;
+use crate::profile::diagnostic::Code;
+use crate::profile::native::NativeGroup;
+use crate::profile::plan::{ColumnPlan, ScalarGet, TableWalk};
+use crate::profile::program::Input;
+use crate::profile::reader::Reader;
+
+/// Most columns of one group: their positions have 16 bits, and no table of a MIB has as many.
+const COLUMNS_MAX: usize = 1_024;
+/// Most columns of one walk: three rows of 22 short columns still fit a reply of 1,472 bytes, and
+/// beyond 24 a row of long ones does not.
+const WALK_COLUMNS_MAX: usize = 24;
+
+pub(super) fn gets(group: &NativeGroup) -> Vec<ScalarGet> {
+    let gets = group
+        .scalars
+        .iter()
+        .map(|(_, oid)| ScalarGet { oid: oid.clone() });
+    gets.collect()
+}
+
+pub(super) fn columns(
+    reader: &mut Reader,
+    scope: &mut GroupScope<'_>,
+    group: &NativeGroup,
+) -> Vec<ColumnPlan> {
+    let mut columns = Vec::with_capacity(group.columns.len());
+    for column in group.columns.iter() {
+        if columns.len() == COLUMNS_MAX {
+            let message = format!("more than {COLUMNS_MAX} columns in one group");
+            reader.fault(Code::Limit, column.name.place, &column.name.path, message);
+            break;
+        }
+        let when = scope.compile_optional(reader, column.when.as_ref());
+        let reads = when.iter().flat_map(|when| when.inputs());
+        let is_late = |input: Input| match input {
+            Input::Column(at) => {
+                let read = group.columns.get(usize::from(at));
+                read.is_some_and(|read| read.when.is_some())
+            }
+            _ => false,
+        };
+        if reads.into_iter().any(is_late) {
+            let message = "`when` may read only columns without a `when` of their own";
+            reader.fault(
+                Code::UnknownName,
+                column.name.place,
+                &column.name.path,
+                message,
+            );
+        }
+        columns.push(ColumnPlan {
+            oid: column.oid.clone(),
+            format: column.format,
+            when,
+        });
+    }
+    columns
+}
+
+pub(super) fn walks(columns: &[ColumnPlan]) -> Vec<TableWalk> {
+    let mut tables: BTreeMap<(bool, Oid), Vec<u16>> = BTreeMap::new();
+    for (at, column) in columns.iter().enumerate() {
+        let arcs = column.oid.arcs();
+        let parent = arcs.split_last().map_or(arcs, |(_, parent)| parent);
+        // A part of a valid identifier is no longer than it.
+        let key = Oid::from_arcs(parent).unwrap_or_default();
+        let walk = tables.entry((column.when.is_some(), key)).or_default();
+        walk.push(position(at));
+    }
+    let mut walks = Vec::with_capacity(tables.len());
+    for ((is_late, key), mut positions) in tables {
+        positions.sort_by_key(|at| &columns[usize::from(*at)].oid);
+        // Parts of nearly equal size: 26 columns make twice 13, not 24 and 2.
+        let parts = positions.len().div_ceil(WALK_COLUMNS_MAX);
+        for part in positions.chunks(positions.len().div_ceil(parts)) {
+            walks.push(TableWalk {
+                key: key.clone(),
+                columns: part.to_vec(),
+                is_late,
+            });
+        }
+    }
+    walks
+}
