@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod discovery;
+pub mod enrichment;
 pub mod polling;
 pub mod run;
 pub mod snmp_access;
+pub mod table_sink;

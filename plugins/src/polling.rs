@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
+use ocelli_model::enrichment::EnrichmentGroup;
 use ocelli_model::gap::GapCause;
+use ocelli_model::profile::Evaluator;
 use ocelli_model::rate::RatePlan;
 use ocelli_model::resource::Resource;
 use ocelli_model::rows::Rows;
@@ -14,6 +16,11 @@ use ocelli_model::schema::Schema;
 
 use crate::run::{PluginFuture, Run};
 use crate::snmp_access::SnmpAccess;
+use crate::table_sink::TableSink;
+
+mod requests;
+
+pub(crate) use requests::RequestCache;
 
 /// Most ambiguous names that one run reports; beyond them a device has a fault to be seen anyway.
 pub const AMBIGUOUS_NAMES_MAX: usize = 16;
@@ -30,12 +37,21 @@ pub struct PollRun<'run> {
     pub slot_number: u64,
     /// A session with the device, where [`Polling::needs_snmp`].
     pub snmp: Option<&'run dyn SnmpAccess>,
+    /// What enrichment knows of the resource in the [`Polling::namespaces`]; none is no fault.
+    pub facts: &'run [&'run EnrichmentGroup],
 }
 
 /// Memory that a run fills and hands back; a run that finds it grown allocates nothing.
-/// Belongs to no plugin: any run may use any.
+/// Belongs to no plugin: any run of an arbiter may use any.
 #[derive(Debug, Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    pub(crate) scalars: TableSink,
+    pub(crate) table: TableSink,
+    pub(crate) evaluator: Evaluator,
+    /// Rows that a filter keeps.
+    pub(crate) kept: Vec<usize>,
+    pub(crate) requests: RequestCache,
+}
 
 /// A run that read no row. Its cause becomes the gap's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +84,9 @@ pub trait Polling: Send + Sync {
 
     /// How the schema's counters are made of the source columns that it reads.
     fn rate_plan(&self) -> &Arc<RatePlan>;
+
+    /// Namespaces of enrichment that it reads.
+    fn namespaces(&self) -> &[String];
 
     /// Whether it needs [`PollRun::snmp`].
     fn needs_snmp(&self) -> bool;

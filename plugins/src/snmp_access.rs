@@ -1,24 +1,21 @@
-//! The little of an SNMP session that plugins need, as a trait.
+//! The little of an SNMP session that plugins need.
 //!
-//! Does: name get and walk, the sink that values go to, and the causes a run tells apart.
-//! Does not: send anything; a session of the engine does, and in tests a table.
-//! In: object identifiers of a plan. Out: varbinds to a [`VarbindSink`], or [`SnmpFailure`].
+//! Does: name get and walk over plans encoded once, fill raw tables straight from the receive
+//! buffer, turn errors into causes. Does not: send anything: a session of the engine does, and in
+//! tests a table.
+//! In: [`Request`]s made of a plan's OIDs. Out: a [`TableSink`] with what came, and why it ended
+//! early if it did. The sink is owned by the operation meanwhile: the engine writes to it from its
+//! tick, without a copy on the way.
 
-use ocelli_model::clock::{Monotonic, WallMs};
-use ocelli_model::gap::GapCause;
+use std::sync::Arc;
+
+use ocelli_model::clock::{Clock, Monotonic};
+use ocelli_model::gap::{GapCause, GapKind};
 use ocelli_model::oid::Oid;
-use ocelli_snmp::oid::Index;
-use ocelli_snmp::value::Value;
+use ocelli_snmp::engine::{GetPlan, Session, WalkEnd, WalkOutcome, WalkPlan};
 
 use crate::run::PluginFuture;
-
-/// Where the values of a get or a walk go, in the order in which they come.
-pub trait VarbindSink {
-    /// The value of `request` (position in the list that was asked for) at `index`: the empty
-    /// index for a get, what follows the column for a walk. `time` is when the reply came.
-    /// Exceptions of a get (`noSuchObject`, `noSuchInstance`) come too; those of a walk do not.
-    fn varbind(&mut self, request: usize, index: Index<'_>, value: Value<'_>, time: WallMs);
-}
+use crate::table_sink::TableSink;
 
 /// Why an operation ended early. What the sink has got by then is good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,24 +27,143 @@ pub struct SnmpFailure {
     pub reached: String,
 }
 
+/// What came of an operation: the sink, and why it ended early if it did.
+pub type Answer = (TableSink, Option<SnmpFailure>);
+
+/// Instances or columns to ask for, encoded once for all devices of an arbiter.
+#[derive(Debug, Clone)]
+pub struct Request {
+    oids: Vec<Oid>,
+    encoded: Encoded,
+}
+
+#[derive(Debug, Clone)]
+enum Encoded {
+    Get(GetPlan),
+    Walk(WalkPlan),
+}
+
 /// A session with one device.
 pub trait SnmpAccess {
-    /// Asks for these instances. A device of v1 that refuses one of them still answers the others.
-    fn get<'run>(
+    /// Asks for the instances of `request`, or walks its columns side by side so that a reply
+    /// holds whole rows, until `deadline` at most.
+    fn ask<'run>(
         &'run self,
-        instances: &'run [Oid],
+        request: &'run Request,
         deadline: Monotonic,
-        sink: &'run mut dyn VarbindSink,
-    ) -> PluginFuture<'run, Result<(), SnmpFailure>>;
-
-    /// Walks these columns side by side, so that a reply holds whole rows.
-    fn walk<'run>(
-        &'run self,
-        columns: &'run [Oid],
-        deadline: Monotonic,
-        sink: &'run mut dyn VarbindSink,
-    ) -> PluginFuture<'run, Result<(), SnmpFailure>>;
+        sink: TableSink,
+    ) -> PluginFuture<'run, Answer>;
 
     /// snmpEngineBoots and snmpEngineTime of the authoritative engine, where v3 is spoken.
     fn engine(&self) -> Option<(u32, u32)>;
+}
+
+impl Request {
+    /// A request for these instances.
+    ///
+    /// # Errors
+    /// [`GapKind::PluginError`] if one cannot be encoded, or there are too many.
+    pub fn get(instances: Vec<Oid>) -> Result<Self, SnmpFailure> {
+        let plan = GetPlan::new(&instances).map_err(|error| impossible(&error))?;
+        Ok(Self {
+            oids: instances,
+            encoded: Encoded::Get(plan),
+        })
+    }
+
+    /// A request for these columns, of the same table or at least of tables of one index.
+    ///
+    /// # Errors
+    /// [`GapKind::PluginError`] if one cannot be encoded, or there are too many.
+    pub fn walk(columns: Vec<Oid>) -> Result<Self, SnmpFailure> {
+        let plan = WalkPlan::new(&columns).map_err(|error| impossible(&error))?;
+        Ok(Self {
+            oids: columns,
+            encoded: Encoded::Walk(plan),
+        })
+    }
+
+    /// What is asked for, in the order in which sinks count.
+    #[must_use]
+    pub fn oids(&self) -> &[Oid] {
+        &self.oids
+    }
+
+    /// Whether the OIDs are columns to be walked.
+    #[must_use]
+    pub fn is_walk(&self) -> bool {
+        matches!(self.encoded, Encoded::Walk(_))
+    }
+}
+
+/// A session of the engine.
+#[derive(Clone)]
+pub struct SessionAccess {
+    session: Session,
+    clock: Arc<dyn Clock>,
+}
+
+impl SessionAccess {
+    /// Gives plugins this session.
+    #[must_use]
+    pub fn new(session: Session, clock: Arc<dyn Clock>) -> Self {
+        Self { session, clock }
+    }
+}
+
+impl SnmpAccess for SessionAccess {
+    fn ask<'run>(
+        &'run self,
+        request: &'run Request,
+        deadline: Monotonic,
+        sink: TableSink,
+    ) -> PluginFuture<'run, Answer> {
+        Box::pin(async move {
+            match &request.encoded {
+                Encoded::Get(plan) => {
+                    let (result, sink) = self.session.get(plan, deadline, sink).await;
+                    let failure = result.err().map(|error| SnmpFailure {
+                        cause: error.gap_cause(),
+                        reached: String::new(),
+                    });
+                    (sink, failure)
+                }
+                Encoded::Walk(plan) => {
+                    let (outcome, sink) = self.session.walk(plan, deadline, sink).await;
+                    (sink, walk_failure(&outcome))
+                }
+            }
+        })
+    }
+
+    fn engine(&self) -> Option<(u32, u32)> {
+        self.session.engine_time(self.clock.monotonic())
+    }
+}
+
+fn impossible(error: &dyn std::fmt::Display) -> SnmpFailure {
+    SnmpFailure {
+        cause: GapCause::because(GapKind::PluginError, &error.to_string()),
+        reached: String::new(),
+    }
+}
+
+fn walk_failure(outcome: &WalkOutcome) -> Option<SnmpFailure> {
+    if outcome.is_complete() {
+        return None;
+    }
+    let failed = outcome.failed_columns.first();
+    let reason = || outcome.partial_reason().unwrap_or_default();
+    let cause = match &outcome.end {
+        WalkEnd::Failed(error) => error.gap_cause(),
+        _ => GapCause::because(GapKind::BadReply, &reason()),
+    };
+    let reached = match (&outcome.end, failed) {
+        (WalkEnd::Complete, Some(failure)) => Some(&failure.last_oid),
+        _ => outcome.last_oid.as_ref(),
+    };
+    Some(SnmpFailure {
+        cause,
+        reached: reached.map(ToString::to_string).unwrap_or_default(),
+    })
 }

@@ -1,3 +1,8 @@
+//! Rows made of tables: dimensions, sources, gauges, names, holes.
+//!
+//! Does: check the documented behaviour. Does not: read files or ask devices.
+//! In: raw cells of an in-test table. Out: one expectation a row or cell.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

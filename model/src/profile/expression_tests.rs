@@ -1,3 +1,8 @@
+//! Reading expressions: precedence, and each way a text is none.
+//!
+//! Does: check the documented behaviour. Does not: read files or ask devices.
+//! In: expression texts. Out: their trees with all parentheses, or place and reason.
+
 use super::*;
 
 /// The tree with all parentheses.

@@ -1,3 +1,8 @@
+//! Lowering: sources and choices of counters, walks, intervals, and each refusal.
+//!
+//! Does: check the documented behaviour. Does not: read files or ask devices.
+//! In: profiles in place. Out: plans, schemas, findings.
+
 use super::*;
 use crate::profile::{DimensionValue, Input};
 

@@ -1,3 +1,8 @@
+//! The native dialect: each fault with its code, place and key path.
+//!
+//! Does: check the documented behaviour. Does not: read files or ask devices.
+//! In: a sound profile with one change. Out: findings as printed.
+
 use super::*;
 
 /// A sound profile with one line put in the place of another.

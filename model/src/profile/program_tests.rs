@@ -1,3 +1,8 @@
+//! Programs: the value of each operator, and that no mix of words panics.
+//!
+//! Does: check the documented behaviour. Does not: read files or ask devices.
+//! In: expressions over three columns and a let. Out: cells.
+
 use super::*;
 use crate::profile::expression::parse;
 use proptest::prelude::*;

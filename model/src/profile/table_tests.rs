@@ -1,3 +1,8 @@
+//! Raw tables: joining by index, meaning of values, limits, reuse of memory.
+//!
+//! Does: check the documented behaviour. Does not: read files or ask devices.
+//! In: cells in any order. Out: cells by row.
+
 use super::*;
 use proptest::prelude::*;
 

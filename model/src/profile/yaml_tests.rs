@@ -1,3 +1,8 @@
+//! The YAML tree: what is refused where, limits, texts kept as written.
+//!
+//! Does: check the documented behaviour. Does not: read files or ask devices.
+//! In: YAML texts. Out: trees or findings.
+
 use super::*;
 
 fn refused(text: &str) -> (Code, usize, usize, String) {
