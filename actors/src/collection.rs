@@ -52,6 +52,11 @@ impl Collection {
             Err(cause) => return Collected { result: Err(cause), memory, session: None },
         };
         let interval_ms = i64::from(self.setting.interval_ms.max(1));
+        let namespaces = self.setting.instance.plugin.namespaces();
+        let facts = match namespaces {
+            [] => Vec::new(),
+            wanted => self.station.enrichments.borrow().shared(self.plan.resource.id(), wanted),
+        };
         let run = PollRun {
             run: Run {
                 clock: &*self.station.clock,
@@ -61,6 +66,7 @@ impl Collection {
             resource: &self.plan.resource,
             slot_number: u64::try_from(self.slot.0 / interval_ms).unwrap_or(0),
             snmp: session.as_ref().map(|session| session.access()),
+            facts: &facts,
         };
         let plugin = &self.setting.instance.plugin;
         let polled = plugin.poll(run, &mut memory.rows, &mut memory.scratch).await;

@@ -12,7 +12,6 @@ mod plan;
 mod resolver;
 mod restart;
 mod session;
-mod session_access;
 mod slot_time;
 mod supervise;
 #[cfg(test)]

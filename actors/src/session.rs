@@ -13,13 +13,12 @@ use std::time::Duration;
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::gap::{GapCause, GapKind};
 use ocelli_model::resource::{Endpoint, Host};
-use ocelli_plugins::snmp_access::SnmpAccess;
+use ocelli_plugins::snmp_access::{SessionAccess, SnmpAccess};
 use ocelli_snmp::engine::{Engine, SessionSettings, TimeoutBounds};
 
 use crate::device::Device;
 use crate::plan::ResourcePlan;
 use crate::resolver::Resolver;
-use crate::session_access::SessionAccess;
 
 /// The metadata key by which a resource names its SNMP port; above all other places.
 const PORT_METADATA_KEY: &str = "snmp_port";

@@ -38,7 +38,7 @@ pub struct PollRun<'run> {
     /// A session with the device, where [`Polling::needs_snmp`].
     pub snmp: Option<&'run dyn SnmpAccess>,
     /// What enrichment knows of the resource in the [`Polling::namespaces`]; none is no fault.
-    pub facts: &'run [&'run EnrichmentGroup],
+    pub facts: &'run [Arc<EnrichmentGroup>],
 }
 
 /// Memory that a run fills and hands back; a run that finds it grown allocates nothing.

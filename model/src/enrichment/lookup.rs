@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -157,7 +158,7 @@ pub struct EnrichmentStore {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Kept {
-    group: EnrichmentGroup,
+    group: Arc<EnrichmentGroup>,
     hash: u128,
 }
 
@@ -177,11 +178,12 @@ impl EnrichmentStore {
                 return Offered::Outdated;
             }
             if known.hash == hash {
-                known.group = group;
+                known.group = Arc::new(group);
                 return Offered::Unchanged;
             }
         }
         let record = EnrichmentRecord::of(resource, plugin, &group);
+        let group = Arc::new(group);
         kept.insert(key, Kept { group, hash });
         Offered::Changed(Box::new(record))
     }
@@ -205,7 +207,7 @@ impl EnrichmentStore {
             .into_iter()
             .flatten()
             .filter(|((found, _), _)| namespace.is_none_or(|wanted| wanted == found))
-            .map(|(_, kept)| &kept.group)
+            .map(|(_, kept)| &*kept.group)
             .collect();
         if groups.is_empty() {
             let namespace = namespace.unwrap_or("*").to_owned();
@@ -215,6 +217,20 @@ impl EnrichmentStore {
             });
         }
         Ok(Facts { groups })
+    }
+
+    /// The groups that are known of `resource` in these namespaces, shared: for runs that outlive
+    /// a borrow of the store.
+    #[must_use]
+    pub fn shared(
+        &self,
+        resource: &ResourceId,
+        namespaces: &[String],
+    ) -> Vec<Arc<EnrichmentGroup>> {
+        let kept = self.resources.get(resource).into_iter().flatten();
+        kept.filter(|((found, _), _)| namespaces.contains(found))
+            .map(|(_, kept)| Arc::clone(&kept.group))
+            .collect()
     }
 
     /// What a reference of `asking` means; `candidates` are all resources of the id it names.

@@ -8,6 +8,8 @@
 //! Cost: one pass over the rows (two where rows are named or filtered); no allocation once the
 //! buffers have grown, but for rows that share a name.
 
+use std::sync::Arc;
+
 use super::identity::Names;
 use super::lower::ENRICHED_MAX;
 use super::plan::{DimensionPlan, DimensionValue, Format, GroupPlan, MissingPlan};
@@ -32,7 +34,7 @@ pub struct Readings<'a> {
     /// A column for each of the group's columns.
     pub table: &'a RawTable,
     /// What enrichment knows of the resource; of two groups of one namespace the first counts.
-    pub facts: &'a [&'a EnrichmentGroup],
+    pub facts: &'a [Arc<EnrichmentGroup>],
 }
 
 /// The values of one row.

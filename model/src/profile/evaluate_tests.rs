@@ -70,7 +70,7 @@ fn table(cells: &[(usize, u32, RawValue<'_>)]) -> RawTable {
 fn evaluate(
     profile: &Profile,
     table: &RawTable,
-    facts: &[&EnrichmentGroup],
+    facts: &[Arc<EnrichmentGroup>],
 ) -> (GroupRows, Evaluator) {
     let (mut rows, mut evaluator) = (GroupRows::default(), Evaluator::default());
     let scalars = RawTable::default();
@@ -112,7 +112,7 @@ fn a_row_gets_dimensions_sources_gauges_and_evidence() {
     };
     let labels = BTreeMap::from([("7".to_owned(), label)]);
     let facts = EnrichmentGroup::new("interface", labels, freshness).unwrap();
-    let (rows, _) = evaluate(&profile(TEXT), &table, &[&facts]);
+    let (rows, _) = evaluate(&profile(TEXT), &table, &[Arc::new(facts)]);
     let dimensions: Vec<_> = (0..4).map(|at| rows.dimensions.get(0, at)).collect();
     assert_eq!(
         dimensions,
