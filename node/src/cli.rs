@@ -9,13 +9,21 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub mod client;
 mod completions;
 mod config;
 mod config_resource;
 pub mod config_source;
+pub mod demo;
 pub mod exit;
+mod lists;
 pub mod logging;
 pub mod output;
+pub mod poll;
+mod reading;
+pub mod run;
+pub mod runtime;
+pub mod simulate;
 
 use exit::{Exit, Failure};
 use logging::LogOptions;
@@ -35,6 +43,9 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   ocelli config check ocelli.toml          find mistakes before a node does
+  ocelli values                            last values with their age
+  ocelli subscribe                         live, one metrics group a line
+  ocelli gaps list                         slots without data, and why
   ocelli completions bash > /etc/bash_completion.d/ocelli
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial, 4 not found, 69 nobody listens,
@@ -45,6 +56,21 @@ enum Command {
     /// Check, show, compare or explain configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Resources of a running node.
+    #[command(subcommand)]
+    Resources(lists::ResourcesCommand),
+    /// Plugins of a running node.
+    #[command(subcommand)]
+    Plugins(lists::PluginsCommand),
+    /// Slots without data, and why.
+    #[command(subcommand)]
+    Gaps(lists::GapsCommand),
+    /// Print the last values that a node holds.
+    Values(reading::ValuesArgs),
+    /// Print data as it comes, from any point that the node still holds.
+    Subscribe(reading::SubscribeArgs),
+    /// Print how a node is.
+    Status(reading::StatusArgs),
     /// Print the completion script of a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -68,6 +94,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
     match command {
         Command::Config(command) => config::run(command, streams),
+        Command::Resources(command) => lists::resources(command, streams),
+        Command::Plugins(command) => lists::plugins(command, streams),
+        Command::Gaps(command) => lists::gaps(command, streams),
+        Command::Values(args) => reading::values(&args, streams),
+        Command::Subscribe(args) => reading::subscribe(&args, streams),
+        Command::Status(args) => reading::status(&args, streams),
         Command::Completions(args) => completions::run(&args, Cli::command(), streams),
     }
 }

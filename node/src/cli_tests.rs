@@ -241,3 +241,134 @@ fn config_diff_tells_changes_and_what_takes_a_restart() {
         (0, "", "no difference\n")
     );
 }
+
+// === A node, or none ===
+
+#[test]
+fn nobody_listens_is_69_and_names_the_address() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let commands: [&[&str]; 6] = [
+        &["resources", "list"],
+        &["plugins", "get", "x"],
+        &["gaps", "list"],
+        &["values"],
+        &["subscribe"],
+        &["status"],
+    ];
+    for command in commands {
+        let arguments = [command, &["--at", &url]].concat();
+        let (code, stdout, stderr) = ocelli(&arguments);
+        assert_eq!((code, stdout.as_str()), (69, ""), "{command:?} {stderr}");
+        assert!(stderr.contains(&url), "{stderr}");
+    }
+    let (code, _, stderr) = ocelli(&["status", "--at", "https://x"]);
+    assert!(
+        code == 2 && stderr.contains("TLS is not in this version"),
+        "{stderr}"
+    );
+    let (code, _, stderr) = ocelli(&["status", "--at", &url, "--token-file", "/no/such"]);
+    assert!(code == 1 && stderr.contains("/no/such"), "{stderr}");
+}
+
+/// Answers each connection once with the next of `answers`; the request lines come back.
+fn node_that_answers(
+    answers: Vec<(&'static str, String)>,
+) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    use std::io::{BufRead, BufReader};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let mut requests = Vec::new();
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            requests.push(lines.next().unwrap().unwrap());
+            while !lines.next().unwrap().unwrap().is_empty() {}
+            let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n");
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+        requests
+    });
+    (url, served)
+}
+
+#[test]
+fn a_list_is_read_page_by_page_and_a_cut_one_is_partial() {
+    let page = |id: &str, next: &str| {
+        let resource = format!("{{\"resource_endpoint\":\"{id}.example\"}}");
+        let gap = "{\"plugin\":\"p\",\"gap_cause\":\"timeout\"}";
+        let item = format!("{{\"id\":\"{id}\",\"resource\":{resource},\"plugins\":[{gap}]}}");
+        ("200 OK", format!("{{\"items\":[{item}],\"next\":{next}}}"))
+    };
+    let (url, served) = node_that_answers(vec![page("a", "\"a\""), page("b", "null")]);
+    let (code, stdout, stderr) = ocelli(&["resources", "list", "--at", &url, "-l", "x = \"1\""]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("a.example") && stdout.contains("p: timeout"),
+        "{stdout}"
+    );
+    let requests = served.join().unwrap();
+    assert!(requests[0].contains("filter=x+%3D+%221%22"), "{requests:?}");
+    assert!(requests[1].contains("after=a"), "{requests:?}");
+
+    let (url, served) = node_that_answers(vec![page("a", "\"a\"")]);
+    let (code, stdout, stderr) = ocelli(&[
+        "resources",
+        "list",
+        "--at",
+        &url,
+        "--limit",
+        "1",
+        "-o",
+        "json",
+    ]);
+    assert_eq!(code, 3, "{stderr}");
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["items"][0]["id"],
+        "a"
+    );
+    assert!(served.join().unwrap()[0].contains("limit=1"));
+}
+
+#[test]
+fn what_a_node_refuses_is_told_in_its_words() {
+    let error = |code: &str| {
+        format!(
+            "{{\"error\":{{\"code\":\"{code}\",\"message\":\"no x here\",\"hint\":\"try y\"}}}}"
+        )
+    };
+    let check = |status: &'static str, expected: u8| {
+        let (url, served) = node_that_answers(vec![(status, error("e"))]);
+        let (code, _, stderr) = ocelli(&["resources", "get", "x", "--at", &url]);
+        assert_eq!(code, expected, "{stderr}");
+        assert!(
+            stderr.contains("no x here") && stderr.contains("hint: try y"),
+            "{stderr}"
+        );
+        served.join().unwrap();
+    };
+    check("404 Not Found", 4);
+    check("400 Bad Request", 2);
+    check("503 Service Unavailable", 69);
+    check("500 Internal Server Error", 1);
+    let (url, served) = node_that_answers(vec![("200 OK", "no json".to_owned())]);
+    let (code, _, stderr) = ocelli(&["status", "--at", &url]);
+    assert!(code == 1 && stderr.contains("no JSON"), "{stderr}");
+    served.join().unwrap();
+}
+
+#[test]
+fn a_subscription_ends_after_its_lines_or_with_the_node() {
+    let lines = || vec![("200 OK", "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n".to_owned())];
+    let (url, served) = node_that_answers(lines());
+    let (code, stdout, _) = ocelli(&["subscribe", "--at", &url, "--limit", "2", "--from", "-15m"]);
+    assert_eq!((code, stdout.as_str()), (0, "{\"a\":1}\n{\"a\":2}\n"));
+    assert!(served.join().unwrap()[0].contains("from=-15m&format=ndjson"));
+    let (url, served) = node_that_answers(lines());
+    let (code, stdout, stderr) = ocelli(&["subscribe", "--at", &url]);
+    assert_eq!((code, stdout.lines().count()), (0, 3));
+    assert!(stderr.contains("ended the subscription"), "{stderr}");
+    served.join().unwrap();
+}

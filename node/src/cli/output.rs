@@ -49,7 +49,8 @@ pub struct OutputOptions {
 pub struct Column {
     /// Its heading.
     pub title: &'static str,
-    /// The field of the object, parts of a path joined by dots.
+    /// The field of the object, parts of a path joined by dots; after `|` what else it may be
+    /// called.
     pub field: &'static str,
     /// Shown by `-o wide` and CSV only.
     pub is_wide: bool,
@@ -127,8 +128,16 @@ impl Streams {
     /// # Errors
     /// The reader has gone (silent, exit 0, as `head` expects), or stdout takes nothing more.
     pub fn print(&mut self, text: &str) -> Result<(), Failure> {
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// Writes data that need not be whole characters.
+    ///
+    /// # Errors
+    /// As [`Streams::print`].
+    pub fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.data
-            .write_all(text.as_bytes())
+            .write_all(bytes)
             .map_err(|error| stdout_failure(&error))
     }
 
@@ -248,10 +257,14 @@ pub fn aligned(rows: &[Vec<String>], is_styled: bool) -> String {
     text
 }
 
-/// The value at a dotted path as one line; empty if there is none.
+/// The value at the first path of `field` that has one, as one line; empty if none has.
 #[must_use]
 pub fn cell_text(item: &Value, field: &str) -> String {
-    let found = field.split('.').try_fold(item, |value, key| value.get(key));
+    let at = |path: &str| path.split('.').try_fold(item, |value, key| value.get(key));
+    let found = field
+        .split('|')
+        .filter_map(at)
+        .find(|value| !value.is_null());
     let text = match found {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -286,7 +299,10 @@ fn csv(listing: &Listing<'_>) -> String {
         let cells: Vec<String> = cells.into_iter().map(quote).collect();
         format!("{}\r\n", cells.join(","))
     };
-    let fields = listing.columns.iter().map(|column| column.field.to_owned());
+    let fields = listing.columns.iter().map(|column| {
+        let names = column.field.split('|').next();
+        names.unwrap_or_default().to_owned()
+    });
     let mut text = line(fields.collect());
     for item in listing.items {
         let cells = listing

@@ -1,0 +1,231 @@
+//! The command line as a client of a running node.
+//!
+//! Does: find the node (`--at`, else the socket in the data directory, else loopback), ask it, tell
+//! its refusals and its absence apart. Does not: know any route.
+//! In: [`ConnectOptions`], a path, query pairs. Out: JSON or a stream of bytes.
+//! Limits: an answer that is read whole has at most [`BODY_BYTES_MAX`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ocelli_model::secret::Secret;
+use ocelli_model::units::parse_duration;
+use reqwest::{Response, StatusCode, Url};
+use serde_json::Value;
+
+use super::exit::{Exit, Failure};
+use super::runtime::within;
+use crate::DATA_DIR_DEFAULT;
+
+/// Where a node listens if nothing says otherwise.
+pub const URL_DEFAULT: &str = "http://127.0.0.1:7780";
+/// Name of the node's socket in its data directory.
+pub const SOCKET_FILE: &str = "ocelli.sock";
+/// 5,000 items of a list have about 5 MiB.
+pub const BODY_BYTES_MAX: usize = 256 << 20;
+
+/// Options of commands that ask a node.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConnectOptions {
+    /// The node's address. Default: the socket in the data directory, else http://127.0.0.1:7780.
+    #[arg(long, env = "OCELLI_URL", value_name = "URL")]
+    pub at: Option<String>,
+    /// File with the token that the node wants.
+    #[arg(long, env = "OCELLI_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The node's data directory, where its socket is.
+    #[arg(long, default_value = DATA_DIR_DEFAULT, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// How long to wait for an answer to begin.
+    #[arg(long, default_value = "10s", value_parser = parse_duration, value_name = "DURATION")]
+    pub wait: Duration,
+}
+
+/// A node that can be asked.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    /// How messages name it.
+    address: String,
+    token: Option<Secret<String>>,
+    wait: Duration,
+}
+
+impl ConnectOptions {
+    /// Finds out where the node is; asks it nothing yet.
+    ///
+    /// # Errors
+    /// An address that is none, or a token that cannot be read.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let socket = self.data_dir.join(SOCKET_FILE);
+        let socket = (self.at.is_none() && socket.exists()).then_some(socket);
+        let url = self.at.as_deref().unwrap_or(URL_DEFAULT);
+        let base = parse_url(url)?;
+        let address = socket
+            .as_ref()
+            .map_or(url.to_owned(), |path| path.display().to_string());
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(self.wait)
+            .no_proxy();
+        if let Some(socket) = socket {
+            builder = builder.unix_socket(socket);
+        }
+        let http = builder.build().map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot make an HTTP client: {error}"))
+        })?;
+        let token = self.token_file.as_deref().map(read_token).transpose()?;
+        Ok(Client {
+            http,
+            base,
+            address,
+            token,
+            wait: self.wait,
+        })
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, Failure> {
+    let usage = |reason: &str| {
+        Failure::new(
+            Exit::Usage,
+            format!("{text:?} is no address of a node: {reason}"),
+        )
+        .hint(format!("write it as {URL_DEFAULT}"))
+    };
+    let url = Url::parse(text).map_err(|error| usage(&error.to_string()))?;
+    match url.scheme() {
+        "http" if url.has_host() => Ok(url),
+        "https" => Err(usage("TLS is not in this version")),
+        _ => Err(usage("it is not http")),
+    }
+}
+
+fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = format!("cannot read the token file {}: {error}", path.display());
+        Failure::new(Exit::Failed, text)
+    })?;
+    Ok(Secret::new(text.trim().to_owned()))
+}
+
+impl Client {
+    /// How messages name the node.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Asks for JSON.
+    ///
+    /// # Errors
+    /// Nobody listens (69), no answer in time (124), a refusal (4 for what does not exist).
+    pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
+        let response = self.open(path, query).await?;
+        let body = self.body(response).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let text = format!(
+                "{} answered {path} with something that is no JSON",
+                self.address
+            );
+            Failure::new(Exit::Failed, format!("{text}: {error}"))
+        })
+    }
+
+    /// Asks for a stream; the answer has begun well.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn open(&self, path: &str, query: &[(&str, &str)]) -> Result<Response, Failure> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.http.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        let Some(answer) = within(self.wait, request.send()).await else {
+            return Err(self.too_slow());
+        };
+        let response = answer.map_err(|error| self.absent(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = self.body(response).await.unwrap_or_default();
+        Err(self.refused(status, &body))
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk(&mut response).await? {
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                let text = format!(
+                    "the answer of {} has over {BODY_BYTES_MAX} bytes",
+                    self.address
+                );
+                return Err(Failure::new(Exit::Failed, text).hint("narrow it with --filter"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The next part of an answer, however long it takes; `None` at its end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Failure> {
+        response.chunk().await.map_err(|error| {
+            let text = format!("the connection to {} broke: {}", self.address, root(&error));
+            Failure::new(Exit::Failed, text)
+        })
+    }
+
+    fn too_slow(&self) -> Failure {
+        let text = format!("{} did not answer within {:?}", self.address, self.wait);
+        Failure::new(Exit::TimedOut, text).hint("raise --wait")
+    }
+
+    fn absent(&self, error: &reqwest::Error) -> Failure {
+        if error.is_timeout() {
+            return self.too_slow();
+        }
+        if !error.is_connect() {
+            let text = format!("cannot ask {}: {}", self.address, root(error));
+            return Failure::new(Exit::Failed, text);
+        }
+        let text = format!("nobody listens at {}: {}", self.address, root(error));
+        Failure::new(Exit::Unavailable, text)
+            .hint("start `ocelli run`, or name the node with --at URL")
+    }
+
+    /// What the node says, by `{"error":{"code","message","hint"}}`.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Failure {
+        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text_of = |key: &str| answer["error"][key].as_str().unwrap_or_default().to_owned();
+        let message = match text_of("message") {
+            message if message.is_empty() => format!("{} answered {status}", self.address),
+            message => message,
+        };
+        let exit = match status {
+            StatusCode::NOT_FOUND => Exit::NotFound,
+            StatusCode::BAD_REQUEST => Exit::Usage,
+            StatusCode::SERVICE_UNAVAILABLE => Exit::Unavailable,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, message).hint(text_of("hint"))
+    }
+}
+
+/// The innermost cause: what the operating system said.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,235 @@
+//! `values`, `subscribe`, `status`: what a node holds now, what comes next, how it is.
+//!
+//! Does: pass filters on, print what comes, line by line where it is a stream. Does not: interpret
+//! lines.
+//! In: options. Out: items or lines on stdout.
+
+use std::time::Duration;
+
+use ocelli_model::units::parse_duration;
+use serde_json::{Value, json};
+
+use super::client::{Client, ConnectOptions};
+use super::exit::{Exit, Failure};
+use super::output::{
+    Column, Format, Listing, OutputOptions, Streams, aligned, cell_text, column, wide,
+};
+use super::runtime::{block_on, within};
+
+const VALUES_EXAMPLES: &str = "\
+Examples:
+  ocelli values                                  last values with their age
+  ocelli values --metric bits_in -l 'resource_id = \"switch1\"'
+  ocelli values -o json";
+
+const SUBSCRIBE_EXAMPLES: &str = "\
+Examples:
+  ocelli subscribe                               one Panoptes metrics group a line, live
+  ocelli subscribe --format records --include gaps,cursors --from -15m
+  ocelli subscribe --group interface --limit 10 > ten.ndjson";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  ocelli status
+  ocelli status -o json";
+
+/// What of the data is wanted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SelectOptions {
+    /// Only resources that this filter matches.
+    #[arg(short = 'l', long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Only these metrics groups; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    group: Vec<String>,
+    /// Only these metrics; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    metric: Vec<String>,
+}
+
+/// Arguments of `values`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = VALUES_EXAMPLES)]
+pub(crate) struct ValuesArgs {
+    #[command(flatten)]
+    connect: ConnectOptions,
+    #[command(flatten)]
+    select: SelectOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// Arguments of `subscribe`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SUBSCRIBE_EXAMPLES)]
+pub(crate) struct SubscribeArgs {
+    #[command(flatten)]
+    connect: ConnectOptions,
+    #[command(flatten)]
+    select: SelectOptions,
+    /// Where to begin: now, latest (last values first), a time (RFC 3339, -15m), or a cursor.
+    #[arg(
+        long,
+        default_value = "now",
+        value_name = "PLACE",
+        allow_hyphen_values = true
+    )]
+    from: String,
+    /// Form of the lines: ndjson (Panoptes 0.2) or records.
+    #[arg(long, default_value = "ndjson", value_name = "FORM")]
+    format: String,
+    /// Further lines: gaps, events, cursors, joined by commas.
+    #[arg(long, value_name = "KINDS")]
+    include: Option<String>,
+    /// durable (everything, behind if need be) or latest (conflated).
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+    /// End after this many lines.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u64>,
+    /// End after this time.
+    #[arg(long = "for", value_parser = parse_duration, value_name = "DURATION")]
+    duration: Option<Duration>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    connect: ConnectOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl SelectOptions {
+    fn query(&self) -> Vec<(&str, &str)> {
+        let mut query: Vec<(&str, &str)> = Vec::new();
+        query.extend(self.filter.as_deref().map(|filter| ("filter", filter)));
+        query.extend(self.group.iter().map(|group| ("group", group.as_str())));
+        query.extend(self.metric.iter().map(|metric| ("metric", metric.as_str())));
+        query
+    }
+}
+
+// === values ===
+
+const VALUE_COLUMNS: &[Column] = &[
+    column("RESOURCE", "resource"),
+    column("GROUP", "group|metrics_group_type"),
+    column("DIMENSIONS", "dimensions"),
+    column("METRIC", "metric|metric_name"),
+    column("VALUE", "value|metric_value"),
+    column("AGE", "age_ms|age"),
+    wide("KIND", "type|kind|metric_type"),
+    wide("VERDICT", "verdict"),
+    wide("PLUGIN", "plugin"),
+    wide("TIME", "time_ms|timestamp"),
+];
+
+/// Runs `ocelli values`.
+pub(crate) fn values(args: &ValuesArgs, streams: &mut Streams) -> Result<Exit, Failure> {
+    let client = args.connect.client()?;
+    let document = block_on(client.get("/v1/values", &args.select.query()))?;
+    let items = document["items"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let listing = Listing {
+        columns: VALUE_COLUMNS,
+        items,
+        document: Some(&document),
+    };
+    streams.list(args.output.format, &listing)?;
+    Ok(Exit::Done)
+}
+
+// === subscribe ===
+
+/// Runs `ocelli subscribe`.
+pub(crate) fn subscribe(args: &SubscribeArgs, streams: &mut Streams) -> Result<Exit, Failure> {
+    let client = args.connect.client()?;
+    let mut query = args.select.query();
+    query.push(("from", &args.from));
+    query.push(("format", &args.format));
+    query.extend(args.include.as_deref().map(|include| ("include", include)));
+    query.extend(args.mode.as_deref().map(|mode| ("mode", mode)));
+    block_on(async {
+        let lines = pass_lines(&client, &query, args.limit, streams);
+        match args.duration {
+            None => lines.await,
+            Some(limit) => within(limit, lines).await.unwrap_or(Ok(Exit::Done)),
+        }
+    })
+}
+
+async fn pass_lines(
+    client: &Client,
+    query: &[(&str, &str)],
+    limit: Option<u64>,
+    streams: &mut Streams,
+) -> Result<Exit, Failure> {
+    let mut response = client.open("/v1/subscribe", query).await?;
+    let mut left = limit.unwrap_or(u64::MAX);
+    while left > 0 {
+        let Some(chunk) = client.chunk(&mut response).await? else {
+            streams.say(format!("{} ended the subscription", client.address()));
+            return Ok(Exit::Done);
+        };
+        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
+            if left > 0 {
+                streams.print_bytes(part)?;
+                left -= u64::from(part.ends_with(b"\n"));
+            }
+        }
+        streams.flush()?;
+    }
+    Ok(Exit::Done)
+}
+
+// === status ===
+
+/// Runs `ocelli status`.
+pub(crate) fn status(args: &StatusArgs, streams: &mut Streams) -> Result<Exit, Failure> {
+    let client = args.connect.client()?;
+    let document = block_on(client.get("/v1/status", &[]))?;
+    let columns = &[column("KEY", "key"), column("VALUE", "value")];
+    let mut rows = Vec::new();
+    flatten("", &document, &mut rows);
+    if matches!(args.output.format, Format::Table | Format::Wide) {
+        let rows: Vec<Vec<String>> = rows
+            .into_iter()
+            .map(|(key, value)| vec![key, value])
+            .collect();
+        streams.print(&aligned(&rows, false))?;
+        return Ok(Exit::Done);
+    }
+    let items: Vec<Value> = rows
+        .iter()
+        .map(|(key, value)| json!({ "key": key, "value": value }))
+        .collect();
+    let listing = Listing {
+        columns,
+        items: &items,
+        document: Some(&document),
+    };
+    streams.list(args.output.format, &listing)?;
+    Ok(Exit::Done)
+}
+
+/// Objects as dotted keys; lists as they are.
+fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                flatten(&path, value, rows);
+            }
+        }
+        _ => rows.push((path.to_owned(), cell_text(&json!({ "v": value }), "v"))),
+    }
+}
