@@ -21,6 +21,7 @@ mod command;
 mod discovery;
 mod log;
 mod plan;
+mod shared_map;
 
 pub use command::{Applied, COMMAND_BYTES_MAX, Command, Effect, Refused};
 pub use discovery::{
@@ -29,8 +30,10 @@ pub use discovery::{
 };
 pub use log::{CatalogLog, Proposal, ProposeError};
 pub use plan::{EpochError, PlanEntry, SHARDS, next_generation, parse_epoch, shard_of};
+use shared_map::SharedMap;
 
-/// The agreed state of one site.
+/// The agreed state of one site. A clone shares what is not changed afterwards: some thousand
+/// reference counts, whatever the number of resources.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     epoch: Epoch,
@@ -41,9 +44,9 @@ pub struct State {
     order: Vec<String>,
     sources: BTreeMap<String, Source>,
     /// Made of `sources` and `order`: the resource in force of each id, with its discovery.
-    in_force: BTreeMap<ResourceId, InForce>,
+    in_force: SharedMap<ResourceId, InForce>,
     /// Made of `in_force`.
-    devices: BTreeMap<DeviceKey, BTreeSet<ResourceId>>,
+    devices: SharedMap<DeviceKey, BTreeSet<ResourceId>>,
 }
 
 /// The site-wide configuration in force.
@@ -58,7 +61,7 @@ pub struct Revision {
 /// What one discovery plugin has found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    claims: BTreeMap<ResourceId, Claim>,
+    claims: SharedMap<ResourceId, Claim>,
     /// When its last good run ended.
     pub finished: Option<UnixSeconds>,
     /// Why the runs since then failed.
@@ -115,7 +118,7 @@ pub struct HeldCounts {
 #[derive(Debug, Clone, PartialEq)]
 struct InForce {
     resource: Arc<Resource>,
-    source: String,
+    source: Arc<str>,
 }
 
 /// What of a [`State`] is stored; the rest is made anew from it.
@@ -166,9 +169,8 @@ impl State {
 
     /// Resources in force by identity, each with the discovery that it comes from.
     pub fn resources(&self) -> impl Iterator<Item = (&Arc<Resource>, &str)> {
-        self.in_force
-            .values()
-            .map(|entry| (&entry.resource, entry.source.as_str()))
+        let entries = self.in_force.iter();
+        entries.map(|(_, entry)| (&entry.resource, &*entry.source))
     }
 
     /// How many resources are in force.
@@ -185,7 +187,8 @@ impl State {
 
     /// Identities whose last part is `id`, in order: the candidates of `id:namespace`.
     pub fn with_id<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a ResourceId> {
-        self.in_force.keys().filter(move |known| known.id() == id)
+        let keys = self.in_force.iter().map(|(key, _)| key);
+        keys.filter(move |known| known.id() == id)
     }
 
     /// What a name on the command line means: identity, else id, else `site/id`, else endpoint.
@@ -193,8 +196,8 @@ impl State {
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<&ResourceId> {
         let identity = name.parse::<ResourceId>().ok();
-        if let Some((id, _)) = identity.and_then(|id| self.in_force.get_key_value(&id)) {
-            return vec![id];
+        if let Some(entry) = identity.and_then(|id| self.in_force.get(&id)) {
+            return vec![entry.resource.id()];
         }
         let by_id = self.in_force_where(|id, _| id.id() == name);
         if !by_id.is_empty() {
@@ -210,11 +213,11 @@ impl State {
     }
 
     fn in_force_where(&self, is_it: impl Fn(&ResourceId, &Resource) -> bool) -> Vec<&ResourceId> {
-        let entries = self
-            .in_force
-            .iter()
-            .filter(|(id, entry)| is_it(id, &entry.resource));
-        entries.map(|(id, _)| id).collect()
+        let entries = self.in_force.values_unsorted();
+        let found = entries.filter(|entry| is_it(entry.resource.id(), &entry.resource));
+        let mut ids: Vec<&ResourceId> = found.map(|entry| entry.resource.id()).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The resource that `id` doubles: the first on the same device key, by discovery, then id.
@@ -223,10 +226,7 @@ impl State {
         let key = self.in_force.get(id)?.resource.device_key();
         let on_device = self.devices.get(&key)?;
         let rank = |id: &&ResourceId| {
-            let source = self
-                .in_force
-                .get(*id)
-                .map_or("", |entry| entry.source.as_str());
+            let source = self.in_force.get(*id).map_or("", |entry| &*entry.source);
             (self.rank(source).0, (*id).clone())
         };
         on_device
@@ -257,7 +257,7 @@ impl Source {
 
     /// What it has found, by identity.
     pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.claims.values().map(|claim| &claim.resource)
+        self.claims.iter().map(|(_, claim)| &claim.resource)
     }
 }
 

@@ -673,6 +673,8 @@ fn any_command() -> impl Strategy<Value = Command> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn invariants_hold_and_effects_tell_exactly_what_changed(
         commands in proptest::collection::vec(any_command(), 0..40)

@@ -188,14 +188,17 @@ impl State {
         for (name, source) in &mut self.sources {
             let is_configured = self.order.contains(name);
             let finished = source.finished;
-            source.claims.retain(|id, claim| {
-                let orphaned = if is_configured { None } else { finished };
-                let is_alive = claim.expires(orphaned).is_none_or(|at| now.get() < at);
-                if !is_alive {
-                    touched.insert(id.clone());
+            let orphaned = if is_configured { None } else { finished };
+            let mut ended = Vec::new();
+            for claim in source.claims.values_unsorted() {
+                if claim.expires(orphaned).is_some_and(|at| at <= now.get()) {
+                    ended.push(claim.resource.id().clone());
                 }
-                is_alive
-            });
+            }
+            for id in ended {
+                source.claims.remove(&id);
+                touched.insert(id);
+            }
         }
         let order = &self.order;
         self.sources
@@ -213,11 +216,10 @@ impl State {
     // === Which resource of an id is in force ===
 
     pub(super) fn settle_all(&mut self, effects: &mut Vec<Effect>) {
-        let claims = self
-            .sources
-            .values()
-            .flat_map(|source| source.claims.keys());
-        let touched: BTreeSet<ResourceId> = claims.chain(self.in_force.keys()).cloned().collect();
+        let mut touched: BTreeSet<ResourceId> = self.in_force.keys_unsorted().cloned().collect();
+        for source in self.sources.values() {
+            touched.extend(source.claims.keys_unsorted().cloned());
+        }
         self.settle(&touched, effects);
     }
 
@@ -241,16 +243,12 @@ impl State {
                 effects.push(Effect::ResourceGone { id: id.clone() });
                 continue;
             };
-            let device = self
-                .devices
-                .entry(winner.resource.device_key())
-                .or_default();
-            device.insert(id.clone());
+            self.join_device(&winner.resource);
             if is_change {
                 let resource = Arc::clone(&winner.resource);
                 effects.push(Effect::ResourceUp {
                     resource,
-                    source: winner.source.clone(),
+                    source: winner.source.to_string(),
                 });
             }
             self.in_force.insert(id.clone(), winner);
@@ -266,17 +264,31 @@ impl State {
         let ((_, source), claim) = claims.min_by_key(|(rank, _)| *rank)?;
         Some(InForce {
             resource: Arc::clone(&claim.resource),
-            source: source.to_owned(),
+            source: source.into(),
         })
+    }
+
+    fn join_device(&mut self, resource: &Resource) {
+        let key = resource.device_key();
+        let id = resource.id().clone();
+        match self.devices.get_mut(&key) {
+            Some(device) => {
+                device.insert(id);
+            }
+            None => {
+                self.devices.insert(key, BTreeSet::from([id]));
+            }
+        }
     }
 
     fn leave_device(&mut self, resource: &Resource) {
         let key = resource.device_key();
-        if let Some(device) = self.devices.get_mut(&key) {
-            device.remove(resource.id());
-            if device.is_empty() {
-                self.devices.remove(&key);
-            }
+        let Some(device) = self.devices.get_mut(&key) else {
+            return;
+        };
+        device.remove(resource.id());
+        if device.is_empty() {
+            self.devices.remove(&key);
         }
     }
 }

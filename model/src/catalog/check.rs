@@ -23,7 +23,7 @@ impl State {
 
     fn check_claims(&self) -> Result<(), String> {
         for (name, source) in &self.sources {
-            for (id, claim) in &source.claims {
+            for (id, claim) in source.claims.iter() {
                 if claim.resource.id() != id {
                     return Err(format!("{name} claims {} under {id}", claim.resource.id()));
                 }
@@ -36,7 +36,7 @@ impl State {
         let claimed: BTreeSet<&ResourceId> = self
             .sources
             .values()
-            .flat_map(|source| source.claims.keys())
+            .flat_map(|source| source.claims.keys_unsorted())
             .collect();
         for id in &claimed {
             if self.winner(id).as_ref() != self.in_force.get(*id) {
@@ -45,7 +45,11 @@ impl State {
                 ));
             }
         }
-        match self.in_force.keys().find(|id| !claimed.contains(id)) {
+        match self
+            .in_force
+            .keys_unsorted()
+            .find(|id| !claimed.contains(id))
+        {
             Some(id) => Err(format!("{id} is in force, but no discovery claims it")),
             None => Ok(()),
         }
@@ -53,13 +57,13 @@ impl State {
 
     fn check_devices(&self) -> Result<(), String> {
         let mut devices: BTreeMap<DeviceKey, BTreeSet<ResourceId>> = BTreeMap::new();
-        for (id, entry) in &self.in_force {
+        for (id, entry) in self.in_force.iter() {
             devices
                 .entry(entry.resource.device_key())
                 .or_default()
                 .insert(id.clone());
         }
-        if devices == self.devices {
+        if devices.iter().eq(self.devices.iter()) {
             return Ok(());
         }
         Err(String::from(

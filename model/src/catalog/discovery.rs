@@ -150,7 +150,7 @@ pub fn decide_expiry(state: &State, now: UnixSeconds) -> Option<Command> {
         let orphaned = if is_configured { None } else { source.finished };
         let mut ends = source
             .claims
-            .values()
+            .values_unsorted()
             .filter_map(|claim| claim.expires(orphaned));
         ends.any(|end| end <= now.get()) || (source.claims.is_empty() && !is_configured)
     });
@@ -175,7 +175,7 @@ fn compare(known: &Source, run: &DiscoveryRun) -> DiscoveryDifference {
         }
     }
     let refused = Refused::of(&run.refusals);
-    for (id, claim) in &known.claims {
+    for (id, claim) in known.claims.iter() {
         if found.contains_key(id) {
             continue;
         }
@@ -259,7 +259,7 @@ fn shrinks_too_much(
         return Some(format!("the set is empty, {current} resources were known"));
     }
     let mut sites: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for id in known.claims.keys() {
+    for id in known.claims.keys_unsorted() {
         sites.entry(id.site()).or_default().0 += 1;
     }
     for id in &difference.removed {
