@@ -186,23 +186,25 @@ fn measure(mix: Mix) {
             }
         },
     ]);
-    for (name, codec, copy) in [
+    let rates = [
         ("encode", encode, copy_encode),
         ("decode", decode, copy_decode),
-    ] {
-        let millions = |rate: f64| rate * count as f64 / 1e6;
-        println!(
-            "{mix:?} {name}: median {:.0}, best {:.0} M samples/s; raw copy {:.0}; ratio {:.2}",
-            millions(codec.0),
-            millions(codec.1),
-            millions(copy.1),
-            codec.1 / copy.1,
-        );
+    ];
+    for (name, codec, copy) in rates {
+        print_rates(&format!("{mix:?} {name}"), codec, copy, count as f64 / 1e6);
     }
     let bytes: usize = bodies.iter().map(Vec::len).sum();
     println!(
         "{mix:?} size: {:.2} B a sample in bodies",
         bytes as f64 / count as f64
+    );
+}
+
+fn print_rates(name: &str, codec: (f64, f64), copy: (f64, f64), millions: f64) {
+    let (median, best, raw) = (codec.0 * millions, codec.1 * millions, copy.1 * millions);
+    println!(
+        "{name}: median {median:.0}, best {best:.0} M samples/s; raw copy {raw:.0}; ratio {:.2}",
+        best / raw,
     );
 }
 

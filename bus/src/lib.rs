@@ -22,6 +22,7 @@ mod log;
 mod options;
 mod origin;
 pub mod payload;
+pub mod read;
 mod read_pool;
 mod reader;
 mod rebuild;

@@ -1,0 +1,387 @@
+//! Subscriptions over a real log: filters, cursors, last values, conflation, lines.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a panic is the report"
+)]
+
+mod support;
+
+use std::sync::Arc;
+
+use ocelli_bus::Bus;
+use ocelli_bus::dictionary::PairCache;
+use ocelli_bus::encoder::{Encoder, Pair};
+use ocelli_bus::payload::Event;
+use ocelli_bus::payload::{Payload, Severity};
+use ocelli_bus::read::{
+    Cursor, Include, Item, Mode, RecordRenderer, RecordSource, Selection, StartFrom, Subscription,
+    SubscriptionError, SubscriptionRequest, render_cursor,
+};
+use ocelli_bus::record::Lane;
+use ocelli_model::clock::WallMs;
+use ocelli_model::gap::{Gap, GapKind};
+use ocelli_model::panoptes::Projection;
+use ocelli_model::resource::{Resource, ResourceFields};
+use ocelli_model::slot::{Epoch, SlotMs};
+use support::{open, quick_dir, runtime, small_options};
+use switches::{Mix, switch_batch_of};
+
+#[path = "support/switches.rs"]
+mod switches;
+
+struct Node {
+    bus: Arc<Bus>,
+    source: Arc<RecordSource>,
+    encoder: Encoder,
+    pairs: Vec<(Arc<Resource>, PairCache)>,
+    plugin: Arc<str>,
+    _directory: tempfile::TempDir,
+}
+
+fn resource(name: &str) -> Arc<Resource> {
+    let fields = ResourceFields {
+        identity: ["dc1", "network", "switch", "generic", name].map(str::to_owned),
+        endpoint: name.to_owned(),
+        plugin: "by-hand".to_owned(),
+        ..ResourceFields::default()
+    };
+    Arc::new(Resource::new(fields).unwrap())
+}
+
+impl Node {
+    fn new() -> Self {
+        let directory = quick_dir();
+        let (bus, _) = open(directory.path(), small_options());
+        let bus = Arc::new(bus);
+        let mut encoder = Encoder::default();
+        encoder.add_ids(bus.handle().reserve_ids(50_000).unwrap());
+        Self {
+            source: RecordSource::new(Arc::clone(&bus)).unwrap(),
+            bus,
+            encoder,
+            pairs: ["sw1", "sw2"]
+                .map(|name| (resource(name), PairCache::default()))
+                .into(),
+            plugin: Arc::from("interfaces"),
+            _directory: directory,
+        }
+    }
+
+    /// One batch of each switch, in one block.
+    async fn poll(&mut self, tick: u64) {
+        let batch = switch_batch_of(3, Mix::Busy, tick);
+        for (resource, cache) in &mut self.pairs {
+            self.encoder
+                .push_batch(cache, resource, &self.plugin, &batch)
+                .unwrap();
+        }
+        self.commit().await;
+    }
+
+    async fn commit(&mut self) {
+        let blocks = self.encoder.seal();
+        for block in blocks.definitions {
+            self.bus
+                .handle()
+                .try_submit(Lane::Definitions, block)
+                .unwrap()
+                .await
+                .unwrap();
+        }
+        if let Some(block) = blocks.data {
+            self.bus
+                .handle()
+                .try_submit(Lane::Data, block)
+                .unwrap()
+                .await
+                .unwrap();
+        }
+    }
+
+    async fn subscribe(&self, request: SubscriptionRequest) -> Subscription {
+        Subscription::begin(&self.source, request).await.unwrap()
+    }
+}
+
+fn of_resource(name: &str) -> Selection {
+    let filter = format!("resource_id = \"{name}\"").parse().unwrap();
+    Selection::new(Some(filter), Projection::default())
+}
+
+/// (resource, tick) of every batch held.
+async fn held(subscription: &mut Subscription) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    while let Some(item) = subscription.next_held().await.unwrap() {
+        if let Item::Record(record) = item
+            && let Payload::Batch(batch) = &record.payload
+        {
+            let tick = (batch.slot.0 - switch_batch_of(1, Mix::Office, 0).slot.0) / 60_000;
+            let name = record.resource.as_ref().unwrap().id().id().to_owned();
+            found.push((name, u64::try_from(tick).unwrap()));
+        }
+    }
+    found
+}
+
+fn named(pairs: &[(&str, u64)]) -> Vec<(String, u64)> {
+    pairs
+        .iter()
+        .map(|(name, tick)| ((*name).to_owned(), *tick))
+        .collect()
+}
+
+#[test]
+fn a_subscriber_gets_what_its_filter_picks_and_goes_on_from_its_cursor() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        node.poll(0).await;
+        let request = SubscriptionRequest {
+            selection: of_resource("sw2"),
+            from: StartFrom::Oldest,
+            ..SubscriptionRequest::default()
+        };
+        let mut first = node.subscribe(request.clone()).await;
+        assert_eq!(held(&mut first).await, named(&[("sw2", 0)]));
+        let text = first.cursor().to_string();
+        drop(first);
+        node.poll(1).await;
+        let cursor: Cursor = text.parse().unwrap();
+        let request = SubscriptionRequest {
+            from: StartFrom::Cursor(cursor),
+            ..request
+        };
+        let mut second = node.subscribe(request).await;
+        assert_eq!(
+            held(&mut second).await,
+            named(&[("sw2", 1)]),
+            "neither lost nor twice"
+        );
+    });
+}
+
+#[test]
+fn a_cursor_covers_exactly_what_was_handed_out() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        node.poll(0).await;
+        node.poll(1).await;
+        let request = SubscriptionRequest {
+            from: StartFrom::Oldest,
+            ..SubscriptionRequest::default()
+        };
+        let mut first = node.subscribe(request.clone()).await;
+        // The first of two batches of one block, and then the connection breaks.
+        assert!(matches!(first.next().await.unwrap(), Item::Record(_)));
+        let cursor = first.cursor();
+        let request = SubscriptionRequest {
+            from: StartFrom::Cursor(cursor),
+            ..request
+        };
+        let mut second = node.subscribe(request).await;
+        let rest = named(&[("sw2", 0), ("sw1", 1), ("sw2", 1)]);
+        assert_eq!(held(&mut second).await, rest);
+    });
+}
+
+#[test]
+fn from_now_leaves_out_what_was_before_also_after_a_resume() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        node.poll(0).await;
+        let mut first = node.subscribe(SubscriptionRequest::default()).await;
+        node.poll(1).await;
+        assert_eq!(held(&mut first).await, named(&[("sw1", 1), ("sw2", 1)]));
+        let from = StartFrom::Cursor(first.cursor());
+        node.poll(2).await;
+        let request = SubscriptionRequest {
+            from,
+            ..SubscriptionRequest::default()
+        };
+        let mut second = node.subscribe(request).await;
+        assert_eq!(held(&mut second).await, named(&[("sw1", 2), ("sw2", 2)]));
+    });
+}
+
+#[test]
+fn a_cursor_of_another_selection_needs_rebase() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        node.poll(0).await;
+        let mut first = node
+            .subscribe(SubscriptionRequest {
+                selection: of_resource("sw1"),
+                from: StartFrom::Oldest,
+                ..SubscriptionRequest::default()
+            })
+            .await;
+        held(&mut first).await;
+        let request = SubscriptionRequest {
+            selection: of_resource("sw2"),
+            from: StartFrom::Cursor(first.cursor()),
+            ..SubscriptionRequest::default()
+        };
+        let refused = Subscription::begin(&node.source, request.clone()).await;
+        let error = refused.err().unwrap();
+        assert!(
+            matches!(error, SubscriptionError::OtherSelection),
+            "{error}"
+        );
+        let mut rebased = node
+            .subscribe(SubscriptionRequest {
+                rebase: true,
+                ..request
+            })
+            .await;
+        assert_eq!(
+            held(&mut rebased).await,
+            [],
+            "what was passed over stays passed over"
+        );
+    });
+}
+
+#[test]
+fn from_latest_begins_with_last_values_and_goes_on_live() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        for tick in 0..5 {
+            node.poll(tick).await;
+        }
+        let request = SubscriptionRequest {
+            from: StartFrom::Latest,
+            ..SubscriptionRequest::default()
+        };
+        let mut subscription = node.subscribe(request).await;
+        assert_eq!(
+            held(&mut subscription).await,
+            named(&[("sw1", 4), ("sw2", 4)])
+        );
+        node.poll(5).await;
+        let Item::Record(record) = subscription.next().await.unwrap() else {
+            panic!("a record");
+        };
+        assert_eq!(record.slot, switch_batch_of(1, Mix::Busy, 5).slot);
+    });
+}
+
+#[test]
+fn in_latest_mode_the_newest_of_each_pair_comes_and_the_rest_is_counted() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        for tick in 0..4 {
+            node.poll(tick).await;
+        }
+        let mut subscription = node
+            .subscribe(SubscriptionRequest {
+                from: StartFrom::Oldest,
+                mode: Mode::Latest,
+                ..SubscriptionRequest::default()
+            })
+            .await;
+        let Item::Lag { skipped } = subscription.next().await.unwrap() else {
+            panic!("the lag comes first");
+        };
+        assert_eq!(skipped, 6);
+        assert_eq!(
+            held(&mut subscription).await,
+            named(&[("sw1", 3), ("sw2", 3)])
+        );
+    });
+}
+
+#[test]
+fn two_subscribers_share_one_decoded_batch() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        node.poll(0).await;
+        let mut batches = Vec::new();
+        for _ in 0..2 {
+            let request = SubscriptionRequest {
+                from: StartFrom::Oldest,
+                ..SubscriptionRequest::default()
+            };
+            let Item::Record(record) = node.subscribe(request).await.next().await.unwrap() else {
+                panic!("a record");
+            };
+            batches.push(record);
+        }
+        assert!(Arc::ptr_eq(&batches[0], &batches[1]));
+    });
+}
+
+#[test]
+fn gaps_and_events_come_where_they_were_asked_for() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        let (resource, cache) = &mut node.pairs[0];
+        let epoch = Epoch {
+            generation: 3,
+            index: 4,
+        };
+        let gap = Gap::of_slot(SlotMs(120_000), 60_000, epoch, GapKind::Timeout.into());
+        let pair = Pair {
+            resource,
+            plugin: Some(&node.plugin),
+        };
+        node.encoder
+            .push_gap(cache, pair, &gap, WallMs(125_000))
+            .unwrap();
+        let event = Event {
+            kind: "clock_stepped".into(),
+            severity: Severity::Warning,
+            text: "the wall clock went \"back\"".into(),
+            fields: vec![("step_ms".into(), "-2000".into())],
+        };
+        node.encoder
+            .push_event(None, &event, WallMs(126_000))
+            .unwrap();
+        node.commit().await;
+        node.poll(0).await;
+        let lines = async |include: Include| {
+            let request = SubscriptionRequest {
+                from: StartFrom::Oldest,
+                include,
+                ..SubscriptionRequest::default()
+            };
+            let mut subscription = node.subscribe(request).await;
+            let mut into = Vec::new();
+            let renderer = RecordRenderer::default();
+            while let Some(item) = subscription.next_held().await.unwrap() {
+                if let Item::Record(record) = item {
+                    renderer.render(&record, &mut into);
+                }
+            }
+            render_cursor(&subscription.cursor(), &mut into);
+            let text = String::from_utf8(into).unwrap();
+            let parse = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+            text.lines().map(parse).collect::<Vec<_>>()
+        };
+        let all = lines(Include {
+            gaps: true,
+            events: true,
+        })
+        .await;
+        let kinds: Vec<_> = all
+            .iter()
+            .map(|line| line["type"].as_str().unwrap())
+            .collect();
+        assert_eq!(kinds, ["gap", "event", "batch", "batch", "cursor"]);
+        assert_eq!(all[0]["cause"], "timeout");
+        assert_eq!(all[0]["epoch"], "3.4");
+        assert_eq!(all[0]["slot_ms"], 120_000);
+        assert_eq!(all[1]["fields"]["step_ms"], "-2000");
+        let row = &all[2]["groups"][0]["rows"][0];
+        assert_eq!(row["dimensions"]["interface_name"], "GigabitEthernet1/0/1");
+        assert_eq!(row["counters"]["bits_in"]["verdict"], "rate");
+        assert_eq!(row["gauges"]["mtu"], 1_500);
+        let delta = row["counters"]["bits_in"]["delta"].as_f64().unwrap();
+        let rate = delta * 1_000.0 / row["dt_ms"].as_f64().unwrap();
+        assert_eq!(row["counters"]["bits_in"]["rate"].as_f64(), Some(rate));
+        assert_eq!(
+            lines(Include::default()).await.len(),
+            3,
+            "two batches and the cursor"
+        );
+    });
+}
