@@ -29,7 +29,9 @@ pub use discovery::{
     decide_discovery, decide_expiry, decide_failure,
 };
 pub use log::{CatalogLog, Proposal, ProposeError};
-pub use plan::{EpochError, PlanEntry, SHARDS, next_generation, parse_epoch, shard_of};
+pub use plan::{
+    EpochError, PlanEntry, SHARDS, decide_lone_plan, next_generation, parse_epoch, shard_of,
+};
 use shared_map::SharedMap;
 
 /// The agreed state of one site. A clone shares what is not changed afterwards: some thousand
@@ -173,6 +175,21 @@ impl State {
         entries.map(|(_, entry)| (&entry.resource, &*entry.source))
     }
 
+    /// What a node acts on that starts with this state: as if all of it had just been agreed.
+    #[must_use]
+    pub fn standing_effects(&self) -> Vec<Effect> {
+        let mut effects: Vec<Effect> = self.revision.map(Effect::Configured).into_iter().collect();
+        effects.extend(self.plan.iter().cloned().map(Effect::Planned));
+        effects.extend(
+            self.resources()
+                .map(|(resource, source)| Effect::ResourceUp {
+                    resource: Arc::clone(resource),
+                    source: source.to_owned(),
+                }),
+        );
+        effects
+    }
+
     /// How many resources are in force.
     #[must_use]
     pub fn resource_count(&self) -> usize {
@@ -187,8 +204,7 @@ impl State {
 
     /// Identities whose last part is `id`, in order: the candidates of `id:namespace`.
     pub fn with_id<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a ResourceId> {
-        let keys = self.in_force.iter().map(|(key, _)| key);
-        keys.filter(move |known| known.id() == id)
+        self.in_force_where(|known, _| known.id() == id).into_iter()
     }
 
     /// What a name on the command line means: identity, else id, else `site/id`, else endpoint.

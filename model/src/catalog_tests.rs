@@ -528,6 +528,35 @@ fn a_lone_node_opens_a_generation_and_owns_every_shard() {
 }
 
 #[test]
+fn a_lone_node_takes_the_plan_once_and_again_under_another_name() {
+    let mut state = State::default();
+    let command = decide_lone_plan(&state, "n1", SlotMs(9)).unwrap();
+    assert_eq!(apply(&mut state, command), ["0-1023 n1"]);
+    assert_eq!(decide_lone_plan(&state, "n1", SlotMs(10)), None);
+    let command = decide_lone_plan(&state, "n2", SlotMs(11)).unwrap();
+    assert_eq!(apply(&mut state, command), ["0-1023 n2"]);
+    assert_eq!(state.plan().len(), 1);
+}
+
+#[test]
+fn a_node_that_starts_acts_on_all_that_stands() {
+    let mut state = site();
+    let command = decide_lone_plan(&state, "n1", SlotMs(9)).unwrap();
+    apply(&mut state, command);
+    commit(&mut state, &run("a", 1.0, many(0, 2)));
+    let effects = state.standing_effects();
+    let ups = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::ResourceUp { .. }))
+        .count();
+    assert!(
+        matches!(effects[..2], [Effect::Configured(_), Effect::Planned(_)]),
+        "{effects:?}"
+    );
+    assert_eq!((effects.len(), ups), (4, 2));
+}
+
+#[test]
 fn a_text_that_is_no_epoch_is_refused() {
     for text in [
         "",

@@ -500,6 +500,8 @@ fn each_problem_happens_and_names_its_remedy() {
         (1, 1),
         "65536 is the limit",
     );
+    check("resource_id liek \"a\"", (1, 13), "did you mean LIKE?");
+    check("resource_id = \"a\" adn x", (1, 19), "did you mean AND?");
     let nested = |depth| {
         format!(
             "{}resource_id = \"a\"{}",

@@ -9,6 +9,7 @@ use std::num::ParseIntError;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::{Command, State};
 use crate::resource::DeviceKey;
 use crate::slot::{Epoch, SlotMs};
 
@@ -55,6 +56,27 @@ pub fn shard_of(device: &DeviceKey) -> u16 {
 pub fn next_generation(now_seconds: u64, highest_known: Option<u64>) -> u64 {
     highest_known.map_or(now_seconds, |highest| {
         now_seconds.max(highest.saturating_add(1))
+    })
+}
+
+/// The command by which a lone node takes all shards, unless it has them: at its first start, and
+/// after it was renamed.
+#[must_use]
+pub fn decide_lone_plan(state: &State, node: &str, from: SlotMs) -> Option<Command> {
+    let is_whole = |entry: &PlanEntry| {
+        (entry.first_shard, entry.last_shard, entry.owner.as_str()) == (0, SHARDS - 1, node)
+    };
+    if let [entry] = state.plan()
+        && is_whole(entry)
+    {
+        return None;
+    }
+    Some(Command::Assign {
+        first_shard: 0,
+        last_shard: SHARDS - 1,
+        owner: node.to_owned(),
+        standby: None,
+        from,
     })
 }
 

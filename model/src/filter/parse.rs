@@ -10,7 +10,10 @@ use super::pattern::Pattern;
 use super::token::{Token, TokenKind, tokenize};
 use super::vocabulary::{Field, Vocabulary};
 use super::{CONDITIONS_MAX, DEPTH_MAX, TEXT_BYTES_MAX};
+use crate::suggest::{did_you_mean, nearest};
 
+/// What may stand after a field, as words.
+const OPERATORS: [&str; 5] = ["LIKE", "IN", "NOT", "EQ", "NE"];
 /// Longest token quoted in an error, characters.
 const QUOTED_CHARS_MAX: usize = 40;
 
@@ -117,7 +120,9 @@ impl<'a> Parser<'a> {
         } else if is_negated {
             return Err(self.unexpected("LIKE or IN", "; not equal is written !="));
         } else {
-            return Err(self.unexpected("= != LIKE IN NOT LIKE or NOT IN", ""));
+            let near = self.word().and_then(|word| nearest(word, OPERATORS));
+            let hint = did_you_mean(near);
+            return Err(self.unexpected("= != LIKE IN NOT LIKE or NOT IN", &hint));
         };
         Ok(Condition {
             field,
@@ -271,6 +276,8 @@ impl<'a> Parser<'a> {
             _ if is_field => "; join two conditions by AND or OR",
             _ => "",
         };
-        self.unexpected(expected, hint)
+        let near = self.word().filter(|_| !is_field);
+        let near = did_you_mean(near.and_then(|word| nearest(word, ["AND", "OR"])));
+        self.unexpected(expected, &format!("{hint}{near}"))
     }
 }
