@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ocelli_model::clock::Monotonic;
 use ocelli_model::gap::{GapCause, GapKind};
@@ -22,6 +23,12 @@ use crate::station::{RunMemory, Station};
 /// A run about to begin.
 pub(crate) struct Collection {
     pub(crate) setting: PairSetting,
+    pub(crate) slot: SlotMs,
+    pub(crate) asking: Asking,
+}
+
+/// How a run reaches its resource.
+pub(crate) struct Asking {
     pub(crate) plan: Arc<ResourcePlan>,
     pub(crate) station: Rc<Station>,
     pub(crate) device: Rc<Device>,
@@ -29,7 +36,11 @@ pub(crate) struct Collection {
     pub(crate) session: Option<Rc<OpenSession>>,
     /// Position among the plan's credentials.
     pub(crate) credential: Option<usize>,
-    pub(crate) slot: SlotMs,
+    /// The plugin's port.
+    pub(crate) port: Option<u16>,
+    /// The plugin's time-out.
+    pub(crate) timeout: Option<Duration>,
+    /// The run should have ended with what it has.
     pub(crate) deadline: Monotonic,
 }
 
@@ -46,44 +57,74 @@ pub(crate) struct Collected {
 impl Collection {
     /// Runs the plugin to its end.
     pub(crate) async fn run(self) -> Collected {
-        let mut memory = self.station.take_memory();
-        let session = match self.open_session().await {
+        let Asking {
+            plan,
+            station,
+            deadline,
+            ..
+        } = &self.asking;
+        let mut memory = station.take_memory();
+        let plugin = &self.setting.instance.plugin;
+        let session = match self.asking.open(plugin.needs_snmp()).await {
             Ok(session) => session,
-            Err(cause) => return Collected { result: Err(cause), memory, session: None },
+            Err(cause) => {
+                return Collected {
+                    result: Err(cause),
+                    memory,
+                    session: None,
+                };
+            }
         };
         let interval_ms = i64::from(self.setting.interval_ms.max(1));
-        let namespaces = self.setting.instance.plugin.namespaces();
+        let namespaces = plugin.namespaces();
         let facts = match namespaces {
             [] => Vec::new(),
-            wanted => self.station.enrichments.borrow().shared(self.plan.resource.id(), wanted),
+            wanted => station
+                .enrichments
+                .borrow()
+                .shared(plan.resource.id(), wanted),
         };
         let run = PollRun {
             run: Run {
-                clock: &*self.station.clock,
-                deadline: self.deadline,
-                blocking: &self.station.blocking,
+                clock: &*station.clock,
+                deadline: *deadline,
+                blocking: &station.blocking,
             },
-            resource: &self.plan.resource,
+            resource: &plan.resource,
             slot_number: u64::try_from(self.slot.0 / interval_ms).unwrap_or(0),
             snmp: session.as_ref().map(|session| session.access()),
             facts: &facts,
         };
-        let plugin = &self.setting.instance.plugin;
-        let polled = plugin.poll(run, &mut memory.rows, &mut memory.scratch).await;
+        let polled = plugin
+            .poll(run, &mut memory.rows, &mut memory.scratch)
+            .await;
         let result = match polled {
             Ok(_) if memory.rows.row_count() == 0 => Err(no_rows(&memory)),
             Ok(notes) => Ok(notes),
             Err(error) => Err(error.gap_cause()),
         };
-        Collected { result, memory, session }
+        Collected {
+            result,
+            memory,
+            session,
+        }
     }
+}
 
-    async fn open_session(&self) -> Result<Option<Rc<OpenSession>>, GapCause> {
-        if !self.setting.instance.plugin.needs_snmp() {
+impl Asking {
+    /// A session where one is needed: that of an earlier run if it fits.
+    ///
+    /// # Errors
+    /// The cause of the gap.
+    pub(crate) async fn open(&self, is_needed: bool) -> Result<Option<Rc<OpenSession>>, GapCause> {
+        if !is_needed {
             return Ok(None);
         }
         let used = self.credential;
-        let usable = self.session.as_ref().filter(|session| Some(session.credential) == used);
+        let usable = self
+            .session
+            .as_ref()
+            .filter(|session| Some(session.credential) == used);
         if let Some(session) = usable {
             return Ok(Some(Rc::clone(session)));
         }
@@ -92,8 +133,8 @@ impl Collection {
             plan: &self.plan,
             device: &self.device,
             credential,
-            port: self.setting.instance.port,
-            timeout: self.setting.instance.timeout,
+            port: self.port,
+            timeout: self.timeout,
         };
         let opened = self.station.sessions.open(order, self.deadline).await;
         opened.map(|session| Some(Rc::new(session)))

@@ -5,23 +5,42 @@
 
 #![forbid(unsafe_code)]
 
+mod arbiter;
+mod collection;
 mod credential_choice;
 mod credentials;
 mod device;
+mod discovery;
+mod learning;
+mod lone_catalog;
+mod node;
+mod outlet;
 mod plan;
+mod publish;
+mod recall;
 mod resolver;
+mod resource;
 mod restart;
+mod runtime;
+mod saved;
 mod session;
+mod site;
 mod slot_time;
+mod station;
 mod supervise;
 #[cfg(test)]
 mod testing;
 mod wheel;
 
 pub use credentials::{CredentialSet, Unusable};
+pub use lone_catalog::{LoneCatalog, OpenCatalogError};
+pub use node::Followed;
 pub use plan::{
-    NamedCredential, PairMemory, PairSetting, PluginCounters, PluginCounts, PollingInstance,
-    ResourceMemory, ResourcePlan,
+    EnrichmentInstance, NamedCredential, PairMemory, PairSetting, PairStatus, PluginCounters,
+    PluginCounts, PollingInstance, ResourceMemory, ResourcePlan,
 };
+pub use recall::{RecallError, Recalled, recall};
 pub use resolver::{Lookup, LookupFuture, SystemLookup};
+pub use runtime::{OWN_SOURCE, Runtime, RuntimeParts, StartError};
+pub use site::{DiscoveryInstance, Site, SiteEnrichment, SiteParts, SitePolling};
 pub use slot_time::SlotTime;

@@ -135,13 +135,21 @@ impl Outlet {
     /// [`Shed`] with the cause of the slot's gap; nothing was taken.
     pub(crate) fn batch(&mut self, of: &mut PairOf<'_>, batch: &Batch) -> Result<(), Shed> {
         if let Some(refused) = self.refused {
-            return Err(Shed { cause: cause_of_refusal(refused) });
+            return Err(Shed {
+                cause: cause_of_refusal(refused),
+            });
         }
-        let pushed = self.push(|encoder| {
-            encoder.push_batch(of.cache, of.resource, of.plugin, batch)
-        });
-        pushed.map_err(|error| Shed { cause: cause_of_entry(&error) })?;
-        let Batch { slot, interval_ms, epoch, .. } = *batch;
+        let pushed =
+            self.push(|encoder| encoder.push_batch(of.cache, of.resource, of.plugin, batch));
+        pushed.map_err(|error| Shed {
+            cause: cause_of_entry(&error),
+        })?;
+        let Batch {
+            slot,
+            interval_ms,
+            epoch,
+            ..
+        } = *batch;
         let gap = Gap::of_slot(slot, interval_ms, epoch, GapKind::DiskFull.into());
         self.slots.push(SlotsOf::new(of, gap, true));
         if self.encoder.is_due() {
@@ -157,7 +165,10 @@ impl Outlet {
         if self.refused.is_some() {
             return self.keep_gap(SlotsOf::new(of, gap, false));
         }
-        let pair = Pair { resource: of.resource, plugin: Some(of.plugin) };
+        let pair = Pair {
+            resource: of.resource,
+            plugin: Some(of.plugin),
+        };
         let now = self.clock.wall();
         match self.push(|encoder| encoder.push_gap(of.cache, pair, &gap, now)) {
             Ok(()) => self.slots.push(SlotsOf::new(of, gap, false)),
@@ -173,7 +184,11 @@ impl Outlet {
             return;
         }
         let (resource, plugin) = (Arc::clone(resource), Arc::clone(plugin));
-        self.notes.push_back(Waiting { resource, plugin, note });
+        self.notes.push_back(Waiting {
+            resource,
+            plugin,
+            note,
+        });
     }
 
     // === To the bus ===
@@ -199,7 +214,10 @@ impl Outlet {
     }
 
     fn take_lost(&mut self) {
-        let Lost { slots, are_definitions } = std::mem::take(&mut *self.lost.borrow_mut());
+        let Lost {
+            slots,
+            are_definitions,
+        } = std::mem::take(&mut *self.lost.borrow_mut());
         if are_definitions {
             self.encoder.forget_definitions();
         }
@@ -209,7 +227,10 @@ impl Outlet {
     fn keep_gap(&mut self, slots: SlotsOf) {
         let key = (slots.resource.id().clone(), Arc::clone(&slots.plugin));
         let waiting = self.gaps.entry(key).or_default();
-        if waiting.last_mut().is_some_and(|last| last.gap.try_merge(&slots.gap)) {
+        if waiting
+            .last_mut()
+            .is_some_and(|last| last.gap.try_merge(&slots.gap))
+        {
             return;
         }
         if self.gap_count >= GAPS_MAX {
@@ -224,15 +245,35 @@ impl Outlet {
     fn push_gaps(&mut self) {
         self.gap_count = 0;
         for slots in std::mem::take(&mut self.gaps).into_values().flatten() {
-            let SlotsOf { resource, plugin, gap, .. } = slots;
+            let SlotsOf {
+                resource,
+                plugin,
+                gap,
+                ..
+            } = slots;
             let cache = &mut PairCache::default();
-            self.gap(&mut PairOf { cache, resource: &resource, plugin: &plugin }, gap);
+            self.gap(
+                &mut PairOf {
+                    cache,
+                    resource: &resource,
+                    plugin: &plugin,
+                },
+                gap,
+            );
         }
     }
 
     fn push_notes(&mut self) {
-        while let Some(Waiting { resource, plugin, note }) = self.notes.pop_front() {
-            let pair = Pair { resource: &resource, plugin: Some(&plugin) };
+        while let Some(Waiting {
+            resource,
+            plugin,
+            note,
+        }) = self.notes.pop_front()
+        {
+            let pair = Pair {
+                resource: &resource,
+                plugin: Some(&plugin),
+            };
             let mut cache = PairCache::default();
             let now = self.clock.wall();
             let pushed = self.push(|encoder| match &note {
@@ -272,11 +313,19 @@ impl Outlet {
         let SealedBlocks { definitions, data } = self.encoder.seal();
         for block in definitions {
             let slots = Vec::new();
-            self.outgoing.push_back(Outgoing { lane: Lane::Definitions, block, slots });
+            self.outgoing.push_back(Outgoing {
+                lane: Lane::Definitions,
+                block,
+                slots,
+            });
         }
         if let Some(block) = data {
             let slots = std::mem::take(&mut self.slots);
-            self.outgoing.push_back(Outgoing { lane: Lane::Data, block, slots });
+            self.outgoing.push_back(Outgoing {
+                lane: Lane::Data,
+                block,
+                slots,
+            });
         }
         self.submit();
     }
@@ -290,7 +339,11 @@ impl Outlet {
                         warn!(error = %refused.error, "bus refuses blocks; batches become gaps");
                     }
                     self.refused = Some(refused.error);
-                    self.outgoing.push_front(Outgoing { lane, block: refused.block, slots });
+                    self.outgoing.push_front(Outgoing {
+                        lane,
+                        block: refused.block,
+                        slots,
+                    });
                     return;
                 }
             }
@@ -323,7 +376,12 @@ impl Outlet {
 impl SlotsOf {
     fn new(of: &PairOf<'_>, gap: Gap, is_batch: bool) -> Self {
         let (resource, plugin) = (Arc::clone(of.resource), Arc::clone(of.plugin));
-        Self { resource, plugin, gap, is_batch }
+        Self {
+            resource,
+            plugin,
+            gap,
+            is_batch,
+        }
     }
 }
 

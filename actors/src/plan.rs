@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ocelli_config::DeviceSettings;
@@ -14,6 +14,7 @@ use ocelli_model::gap::GapKind;
 use ocelli_model::rate::RateState;
 use ocelli_model::resource::{DeviceKey, Resource};
 use ocelli_model::slot::{Epoch, SlotMs};
+use ocelli_plugins::enrichment::Enrichment;
 use ocelli_plugins::polling::Polling;
 use ocelli_snmp::engine::Credential;
 
@@ -36,6 +37,20 @@ pub struct PollingInstance {
     pub timeout: Option<Duration>,
 }
 
+/// A configured enrichment plugin.
+pub struct EnrichmentInstance {
+    /// Unique among enrichments.
+    pub name: Arc<str>,
+    /// What it does.
+    pub plugin: Arc<dyn Enrichment>,
+    /// How often, per resource.
+    pub every: Duration,
+    /// Longest run.
+    pub deadline: Duration,
+    /// UDP port for resources that name none.
+    pub port: Option<u16>,
+}
+
 /// A credential with its name.
 pub struct NamedCredential {
     /// For messages and lists.
@@ -55,6 +70,41 @@ pub struct PairSetting {
     pub interval_ms: u32,
     /// Deadline after the slot's begin, 1/1000 of the interval.
     pub deadline_permille: u32,
+    /// How its last slot ended; lives on over plans.
+    pub status: Arc<PairStatus>,
+}
+
+/// How the last slot of a pair ended, for whoever looks.
+#[derive(Debug, Default)]
+pub struct PairStatus {
+    /// 0: none yet.
+    batch_slot_ms: AtomicI64,
+    /// Number of the cause; 0: the last slot is a batch, or there is none yet.
+    gap: AtomicU8,
+}
+
+impl PairStatus {
+    pub(crate) fn batch(&self, slot: SlotMs) {
+        self.batch_slot_ms.store(slot.0, Ordering::Relaxed);
+        self.gap.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn gap(&self, kind: GapKind) {
+        self.gap.store(kind as u8, Ordering::Relaxed);
+    }
+
+    /// The last slot with a batch.
+    #[must_use]
+    pub fn last_batch(&self) -> Option<SlotMs> {
+        let slot = self.batch_slot_ms.load(Ordering::Relaxed);
+        (slot != 0).then_some(SlotMs(slot))
+    }
+
+    /// The cause of the open gap.
+    #[must_use]
+    pub fn open_gap(&self) -> Option<GapKind> {
+        GapKind::from_number(self.gap.load(Ordering::Relaxed))
+    }
 }
 
 /// All that a resource's actor follows.
@@ -70,6 +120,8 @@ pub struct ResourcePlan {
     pub from: SlotMs,
     /// Ascending by the plugin's name.
     pub pairs: Vec<PairSetting>,
+    /// What is learnt about it.
+    pub enrichments: Vec<Arc<EnrichmentInstance>>,
     /// How its sessions behave.
     pub settings: Arc<DeviceSettings>,
     /// Those whose filter it passes, in file order.
@@ -83,6 +135,8 @@ pub struct PairMemory {
     pub last: Option<(SlotMs, u32, Epoch)>,
     /// Previous counter values.
     pub rate: RateState,
+    /// Whether a session record was the last word about it: that life ended as planned.
+    pub is_saved: bool,
 }
 
 /// What a former life of the node left of a resource.

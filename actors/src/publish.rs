@@ -68,24 +68,39 @@ impl Publisher {
             groups,
         };
         let cache = &mut self.cache;
-        let mut of = PairOf { cache, resource: publication.resource, plugin: &instance.name };
+        let mut of = PairOf {
+            cache,
+            resource: publication.resource,
+            plugin: &instance.name,
+        };
         outlet.batch(&mut of, &batch)?;
         let count = batch.sample_count();
         let samples = count.counters + count.gauges;
-        instance.counters.batch(batch.partial.is_some(), samples, count.rates);
+        instance
+            .counters
+            .batch(batch.partial.is_some(), samples, count.rates);
         *rate = advanced;
         Ok(())
     }
 
     fn row_set(&mut self, rows: &Rows) -> Arc<RowSet> {
         let is_same = |known: &&Arc<RowSet>| {
-            known.groups.iter().eq(rows.groups.iter().map(|group| &group.dimensions))
+            known
+                .groups
+                .iter()
+                .eq(rows.groups.iter().map(|group| &group.dimensions))
         };
         if let Some(known) = self.rows.as_ref().filter(is_same) {
             return Arc::clone(known);
         }
-        let mut groups: Vec<_> = rows.groups.iter().map(|group| group.dimensions.clone()).collect();
-        groups.iter_mut().for_each(|dimensions| dimensions.shrink_to_fit());
+        let mut groups: Vec<_> = rows
+            .groups
+            .iter()
+            .map(|group| group.dimensions.clone())
+            .collect();
+        groups
+            .iter_mut()
+            .for_each(|dimensions| dimensions.shrink_to_fit());
         let rows = Arc::new(RowSet { groups });
         self.rows = Some(Arc::clone(&rows));
         rows

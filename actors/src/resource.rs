@@ -17,24 +17,25 @@ use std::sync::Arc;
 use actix::{Addr, AsyncContext, SpawnHandle};
 use ocelli_model::clock::Monotonic;
 use ocelli_model::gap::{Gap, GapCause, GapKind};
-use ocelli_model::resource_state::{
-    Begin, Effect, Effects, PairPlan, ResourceEvent, ResourceState, RunEnd,
-};
-use ocelli_model::slot::{SlotGrid, SlotMs};
+use ocelli_model::resource_state::{Effect, Effects, ResourceEvent, ResourceState, RunEnd};
+use ocelli_model::slot::SlotMs;
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use crate::collection::{Collected, Collection};
+use crate::collection::{Asking, Collected, Collection};
 use crate::credential_choice::Answer;
 use crate::device::Device;
-use crate::plan::{PairMemory, PairSetting, ResourceMemory, ResourcePlan};
+use crate::learning::Learning;
 use crate::outlet::{PairOf, Shed};
+use crate::plan::{PairMemory, PairSetting, ResourceMemory, ResourcePlan};
 use crate::publish::{Publication, Publisher};
-use crate::saved;
 use crate::session::OpenSession;
 use crate::station::Station;
 use crate::supervise::{Core, Ending, Guarded, Life, spawn, start};
 use crate::wheel::WakeKey;
+
+mod follow;
+mod learn;
 
 /// Control messages alone pass through the mailbox: a wake-up, plans, a drain and a stop.
 pub(crate) const MAILBOX_CAPACITY: usize = 8;
@@ -72,6 +73,7 @@ pub(crate) struct ResourceCore {
     /// Why slots before this life have no batch.
     missed: GapCause,
     runs: Vec<InProgress>,
+    learning: Learning,
     session: Option<Rc<OpenSession>>,
     device: Rc<Device>,
     station: Rc<Station>,
@@ -102,8 +104,14 @@ pub(crate) fn start_resource(
     memory: ResourceMemory,
     station: &Rc<Station>,
 ) -> Addr<Guarded<ResourceCore>> {
-    let device = station.devices.borrow_mut().of(&plan, memory.credential.as_deref());
-    let kept = |memory| PairKept { memory, ..PairKept::default() };
+    let device = station
+        .devices
+        .borrow_mut()
+        .of(&plan, memory.credential.as_deref());
+    let kept = |memory| PairKept {
+        memory,
+        ..PairKept::default()
+    };
     let missed = match memory.is_drained {
         true => GapKind::Restart.into(),
         false => GapCause::with(GapKind::Restart, "unplanned"),
@@ -111,9 +119,14 @@ pub(crate) fn start_resource(
     let core = ResourceCore {
         state: ResourceState::default(),
         plan,
-        pairs: memory.pairs.into_iter().map(|(name, memory)| (name, kept(memory))).collect(),
+        pairs: memory
+            .pairs
+            .into_iter()
+            .map(|(name, memory)| (name, kept(memory)))
+            .collect(),
         missed,
         runs: Vec::new(),
+        learning: Learning::default(),
         session: None,
         device,
         station: Rc::clone(station),
@@ -137,7 +150,8 @@ impl Core for ResourceCore {
 
     fn started(&mut self, life: &mut Life<Self>) {
         let station = Rc::clone(&self.station);
-        self.key.get_or_insert_with(|| station.enlist(life.address().downgrade()));
+        self.key
+            .get_or_insert_with(|| station.enlist(life.address().downgrade()));
         self.follow(life);
         self.step(ResourceEvent::Tick, None, life);
     }
@@ -146,6 +160,7 @@ impl Core for ResourceCore {
     fn restarting(&mut self, ending: &Ending) {
         self.state = ResourceState::default();
         self.runs.clear();
+        self.learning = Learning::default();
         self.session = None;
         self.missed = match ending.is_parked {
             true => GapKind::Parked.into(),
@@ -165,6 +180,7 @@ impl Core for ResourceCore {
             }
             ResourceMessage::Drain(done) => {
                 self.waiting.push(done);
+                self.learning.end();
                 self.step(ResourceEvent::Drain, None, life);
             }
             ResourceMessage::Stop(done) => {
@@ -201,13 +217,15 @@ impl ResourceCore {
         if let Some(collected) = ended {
             self.station.keep_memory(collected.memory);
         }
+        self.learn(life);
         self.arm(wake_at);
     }
 
     fn arm(&self, wake_at: Option<SlotMs>) {
         let Some(key) = self.key else { return };
-        if let Some(slot) = wake_at {
-            self.station.wake_at(key, self.station.slots.monotonic_at(slot));
+        let slot = wake_at.map(|slot| self.station.slots.monotonic_at(slot));
+        if let Some(at) = slot.into_iter().chain(self.learning.next_at()).min() {
+            self.station.wake_at(key, at);
         }
     }
 
@@ -218,7 +236,12 @@ impl ResourceCore {
         life: &mut Life<Self>,
     ) {
         match effect {
-            Effect::Start { plugin, slot, deadline, .. } => {
+            Effect::Start {
+                plugin,
+                slot,
+                deadline,
+                ..
+            } => {
                 self.start_run(&plugin, slot, deadline, life);
             }
             Effect::Cancel { plugin, slot } => {
@@ -230,10 +253,15 @@ impl ResourceCore {
                     !is_it
                 });
             }
-            Effect::Batch { plugin, slot, interval_ms, epoch } => {
+            Effect::Batch {
+                plugin,
+                slot,
+                interval_ms,
+                epoch,
+            } => {
                 if let Some(collected) = ended.take() {
                     let of_slot = Gap::of_slot(slot, interval_ms, epoch, GapKind::Overload.into());
-                    self.publish(&plugin, of_slot, collected);
+                    self.publish(&plugin, of_slot, *collected);
                 }
             }
             Effect::Gap { plugin, gap } => self.emit_gap(&plugin, gap),
@@ -257,23 +285,32 @@ impl ResourceCore {
         setting.instance.counters.run_started();
         let began = self.station.clock.monotonic();
         let plugin = Arc::clone(&setting.instance.name);
-        let credential = self.device.credential(&self.plan);
-        let collection = Collection {
-            setting,
+        let asking = Asking {
             plan: Arc::clone(&self.plan),
             station: Rc::clone(&self.station),
             device: Rc::clone(&self.device),
             session: self.session.clone(),
-            credential,
-            slot,
+            credential: self.device.credential(&self.plan),
+            port: setting.instance.port,
+            timeout: setting.instance.timeout,
             deadline: self.station.slots.monotonic_at(deadline),
+        };
+        let collection = Collection {
+            setting,
+            slot,
+            asking,
         };
         let name = Arc::clone(&plugin);
         let run = Box::pin(collection.run());
         let handle = spawn(life, run, move |core: &mut Self, outcome, life| {
             core.run_ended(&plugin, slot, outcome, life);
         });
-        self.runs.push(InProgress { plugin: name, slot, began, handle });
+        self.runs.push(InProgress {
+            plugin: name,
+            slot,
+            began,
+            handle,
+        });
     }
 
     fn run_ended(
@@ -284,7 +321,10 @@ impl ResourceCore {
         life: &mut Life<Self>,
     ) {
         let now = self.station.clock.monotonic();
-        let position = self.runs.iter().position(|run| run.plugin == *plugin && run.slot == slot);
+        let position = self
+            .runs
+            .iter()
+            .position(|run| run.plugin == *plugin && run.slot == slot);
         if let Some(run) = position.map(|position| self.runs.swap_remove(position))
             && let Some(setting) = self.setting(plugin)
         {
@@ -294,17 +334,27 @@ impl ResourceCore {
             Ok(collected) => {
                 self.note_session(&collected, now);
                 let failed = collected.result.as_ref().err().cloned();
-                (failed.map_or(RunEnd::Rows, RunEnd::Failed), Some(Box::new(collected)))
+                (
+                    failed.map_or(RunEnd::Rows, RunEnd::Failed),
+                    Some(Box::new(collected)),
+                )
             }
             Err(panic) => {
                 let resource = self.plan.resource.id();
                 warn!(%resource, %plugin, slot = slot.0, error = %panic, "plugin panicked");
                 let detail = format!("panic: {panic}");
-                (RunEnd::Failed(GapCause::because(GapKind::PluginError, &detail)), None)
+                (
+                    RunEnd::Failed(GapCause::because(GapKind::PluginError, &detail)),
+                    None,
+                )
             }
         };
         let plugin = Arc::clone(plugin);
-        self.step(ResourceEvent::RunEnded { plugin, slot, end }, collected, life);
+        self.step(
+            ResourceEvent::RunEnded { plugin, slot, end },
+            collected,
+            life,
+        );
     }
 
     /// Keeps the session for later runs; drops it if another credential is to be used.
@@ -325,7 +375,7 @@ impl ResourceCore {
     }
 
     /// The rows become the slot's batch, or the slot's gap if nothing takes them.
-    fn publish(&mut self, plugin: &Arc<str>, mut of_slot: Gap, mut collected: Box<Collected>) {
+    fn publish(&mut self, plugin: &Arc<str>, mut of_slot: Gap, mut collected: Collected) {
         let Some(setting) = self.setting(plugin).cloned() else {
             return;
         };
@@ -341,12 +391,15 @@ impl ResourceCore {
         let rows = &mut collected.memory.rows;
         let mut outlet = self.station.outlet.borrow_mut();
         let rate = &mut kept.memory.rate;
-        let published = kept.publisher.publish(&publication, rows, rate, &mut outlet);
+        let published = kept
+            .publisher
+            .publish(&publication, rows, rate, &mut outlet);
         drop(outlet);
         self.station.keep_memory(collected.memory);
         match published {
             Ok(()) => {
                 kept.memory.last = Some((of_slot.last, of_slot.interval_ms, of_slot.epoch));
+                setting.status.batch(of_slot.last);
                 if let Some(cause) = kept.last_gap.take() {
                     let (resource, cause) = (self.plan.resource.id(), cause.as_str());
                     info!(%resource, %plugin, slot = of_slot.first.0, cause, "batches again");
@@ -362,6 +415,7 @@ impl ResourceCore {
     fn emit_gap(&mut self, plugin: &Arc<str>, gap: Gap) {
         if let Some(setting) = self.setting(plugin) {
             setting.instance.counters.gap(gap.cause.kind, gap.slots());
+            setting.status.gap(gap.cause.kind);
         }
         let resource = self.plan.resource.id();
         let kept = self.pairs.entry(Arc::clone(plugin)).or_default();
@@ -374,90 +428,23 @@ impl ResourceCore {
         kept.last_gap = Some(gap.cause.kind);
         kept.memory.last = Some((gap.last, gap.interval_ms, gap.epoch));
         let cache = &mut kept.publisher.cache;
-        let mut of = PairOf { cache, resource: &self.plan.resource, plugin };
+        let mut of = PairOf {
+            cache,
+            resource: &self.plan.resource,
+            plugin,
+        };
         self.station.outlet.borrow_mut().gap(&mut of, gap);
     }
 
-    // === Plans ===
-
-    fn take_plan(&mut self, plan: Arc<ResourcePlan>, life: &mut Life<Self>) {
-        let is_other_session = !Arc::ptr_eq(&plan.settings, &self.plan.settings)
-            && plan.settings != self.plan.settings
-            || plan.resource.endpoint() != self.plan.resource.endpoint();
-        if is_other_session {
-            self.session = None;
-        }
-        self.plan = plan;
-        self.follow(life);
-        self.step(ResourceEvent::Tick, None, life);
-    }
-
-    /// Brings the pairs to what the plan says.
-    fn follow(&mut self, life: &mut Life<Self>) {
-        let plan = Arc::clone(&self.plan);
-        let is_wanted = |name: &str| plan.pairs.iter().any(|pair| &*pair.instance.name == name);
-        let present = self.state.pairs().iter().map(|pair| Arc::clone(&pair.plan().plugin));
-        let gone: Vec<Arc<str>> = present.filter(|name| !is_wanted(name)).collect();
-        for plugin in gone {
-            self.step(ResourceEvent::Remove { plugin }, None, life);
-        }
-        for setting in &plan.pairs {
-            let Some(pair) = pair_plan(&plan, setting, setting.interval_ms) else {
-                continue;
-            };
-            let begin = self.begin_of(setting);
-            let event = ResourceEvent::Plan { plan: pair, from: plan.from, begin };
-            self.step(event, None, life);
-        }
-    }
-
-    fn begin_of(&self, setting: &PairSetting) -> Begin {
-        let kept = self.pairs.get(&setting.instance.name);
-        let Some((last, interval_ms, epoch)) = kept.and_then(|kept| kept.memory.last) else {
-            return Begin::Fresh;
-        };
-        let before = (interval_ms != setting.interval_ms)
-            .then(|| pair_plan(&self.plan, setting, interval_ms))
-            .flatten()
-            .map(|plan| PairPlan { epoch, ..plan });
-        Begin::After { last, cause: self.missed.clone(), before }
-    }
-
-    fn retire(&mut self, done: oneshot::Sender<()>, life: &mut Life<Self>) {
-        self.waiting.push(done);
-        for plugin in self.plan.pairs.iter().map(|pair| Arc::clone(&pair.instance.name)) {
-            self.step(ResourceEvent::Remove { plugin }, None, life);
-        }
-        if self.state.pairs().is_empty() {
-            self.waiting.drain(..).for_each(answer);
-        }
-        self.station.enrichments.borrow_mut().remove(self.plan.resource.id());
-    }
-
-    fn write_sessions(&self) {
-        let mut outlet = self.station.outlet.borrow_mut();
-        let now = self.station.clock.wall();
-        for (plugin, kept) in &self.pairs {
-            if let Some(note) = saved::note_of(&kept.memory, self.device.winner(), now) {
-                outlet.note(&self.plan.resource, plugin, note);
-            }
-        }
-    }
-
     fn setting(&self, plugin: &str) -> Option<&PairSetting> {
-        self.plan.pairs.iter().find(|pair| &*pair.instance.name == plugin)
+        self.plan
+            .pairs
+            .iter()
+            .find(|pair| &*pair.instance.name == plugin)
     }
 }
 
 // === Decisions ===
-
-/// `None` for an interval that configuration does not let through.
-fn pair_plan(plan: &ResourcePlan, setting: &PairSetting, interval_ms: u32) -> Option<PairPlan> {
-    let plugin = Arc::clone(&setting.instance.name);
-    let grid = SlotGrid::new(plan.resource.id().as_str(), &plugin, interval_ms).ok()?;
-    let deadline_permille = setting.deadline_permille;
-    Some(PairPlan { plugin, grid, epoch: plan.epoch, deadline_permille })
-}
 
 /// Whoever asked may be gone; then nobody needs the answer.
 fn answer(done: oneshot::Sender<()>) {

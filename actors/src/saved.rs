@@ -38,9 +38,17 @@ pub(crate) fn note_of(
     now: WallMs,
 ) -> Option<Note> {
     let (slot, interval_ms, epoch) = memory.last?;
-    let place = Place { slot, interval_ms, epoch, now };
+    let place = Place {
+        slot,
+        interval_ms,
+        epoch,
+        now,
+    };
     let encode = |rate: RateState| {
-        let saved = Saved { credential: credential.clone(), rate };
+        let saved = Saved {
+            credential: credential.clone(),
+            rate,
+        };
         let mut state = Vec::new();
         codec::encode::<SAVED_BYTES_MAX>(Kind::SESSION, VERSION, &saved, &mut state).map(|()| state)
     };
@@ -48,7 +56,11 @@ pub(crate) fn note_of(
         warn!(%error, "previous counters are not saved; the next values will be first ones");
         encode(RateState::default())
     });
-    let session = Session { facts: SessionFacts::default(), rtt_us: None, state: state.ok()? };
+    let session = Session {
+        facts: SessionFacts::default(),
+        rtt_us: None,
+        state: state.ok()?,
+    };
     Some(Note::Session(session, place))
 }
 

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::WeakAddr;
-use std::collections::HashMap;
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::enrichment::EnrichmentStore;
 use ocelli_model::rows::Rows;
 use ocelli_plugins::polling::Scratch;
 use ocelli_plugins::run::BlockingPool;
+use std::collections::HashMap;
 use tokio::sync::Notify;
 
 use crate::device::Devices;
@@ -158,7 +158,9 @@ impl Station {
         let pending = self.outlet.borrow().pending();
         loop {
             pending.notified().await;
-            self.clock.sleep_until(self.clock.monotonic().after(FLUSH_INTERVAL)).await;
+            self.clock
+                .sleep_until(self.clock.monotonic().after(FLUSH_INTERVAL))
+                .await;
             self.outlet.borrow_mut().flush();
         }
     }

@@ -65,6 +65,7 @@ impl Wheel {
     }
 
     /// Keys with a wake-up.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }

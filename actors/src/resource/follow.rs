@@ -1,0 +1,114 @@
+//! A resource's plan: bringing its pairs and its learning to what the plan says, up to its end.
+//!
+//! Does: assign, change and remove pairs, begin their accounting where a former life ended, write
+//! what the next life needs. Does not: start runs. In: [`ResourcePlan`]. Out: events of slot
+//! accounting; session records.
+
+use std::sync::Arc;
+
+use ocelli_model::resource_state::{Begin, PairPlan, ResourceEvent};
+use ocelli_model::slot::SlotGrid;
+use tokio::sync::oneshot;
+
+use super::{ResourceCore, answer};
+use crate::plan::{PairSetting, ResourcePlan};
+use crate::saved;
+use crate::supervise::Life;
+
+impl ResourceCore {
+    pub(super) fn take_plan(&mut self, plan: Arc<ResourcePlan>, life: &mut Life<Self>) {
+        let is_other_session = !Arc::ptr_eq(&plan.settings, &self.plan.settings)
+            && plan.settings != self.plan.settings
+            || plan.resource.endpoint() != self.plan.resource.endpoint();
+        if is_other_session {
+            self.session = None;
+        }
+        self.plan = plan;
+        self.follow(life);
+        self.step(ResourceEvent::Tick, None, life);
+    }
+
+    /// Brings the pairs to what the plan says.
+    pub(super) fn follow(&mut self, life: &mut Life<Self>) {
+        let plan = Arc::clone(&self.plan);
+        self.learning.follow(&plan, self.station.clock.monotonic());
+        let is_wanted = |name: &str| plan.pairs.iter().any(|pair| &*pair.instance.name == name);
+        let present = self
+            .state
+            .pairs()
+            .iter()
+            .map(|pair| Arc::clone(&pair.plan().plugin));
+        let gone: Vec<Arc<str>> = present.filter(|name| !is_wanted(name)).collect();
+        for plugin in gone {
+            self.step(ResourceEvent::Remove { plugin }, None, life);
+        }
+        for setting in &plan.pairs {
+            let Some(pair) = pair_plan(&plan, setting, setting.interval_ms) else {
+                continue;
+            };
+            let begin = self.begin_of(setting);
+            let event = ResourceEvent::Plan {
+                plan: pair,
+                from: plan.from,
+                begin,
+            };
+            self.step(event, None, life);
+        }
+    }
+
+    fn begin_of(&self, setting: &PairSetting) -> Begin {
+        let kept = self.pairs.get(&setting.instance.name);
+        let Some((last, interval_ms, epoch)) = kept.and_then(|kept| kept.memory.last) else {
+            return Begin::Fresh;
+        };
+        let before = (interval_ms != setting.interval_ms)
+            .then(|| pair_plan(&self.plan, setting, interval_ms))
+            .flatten()
+            .map(|plan| PairPlan { epoch, ..plan });
+        Begin::After {
+            last,
+            cause: self.missed.clone(),
+            before,
+        }
+    }
+
+    pub(super) fn retire(&mut self, done: oneshot::Sender<()>, life: &mut Life<Self>) {
+        self.waiting.push(done);
+        self.learning.end();
+        let plan = Arc::clone(&self.plan);
+        for pair in &plan.pairs {
+            let plugin = Arc::clone(&pair.instance.name);
+            self.step(ResourceEvent::Remove { plugin }, None, life);
+        }
+        if self.state.pairs().is_empty() {
+            self.waiting.drain(..).for_each(answer);
+        }
+        self.station
+            .enrichments
+            .borrow_mut()
+            .remove(self.plan.resource.id());
+    }
+
+    pub(super) fn write_sessions(&self) {
+        let mut outlet = self.station.outlet.borrow_mut();
+        let now = self.station.clock.wall();
+        for (plugin, kept) in &self.pairs {
+            if let Some(note) = saved::note_of(&kept.memory, self.device.winner(), now) {
+                outlet.note(&self.plan.resource, plugin, note);
+            }
+        }
+    }
+}
+
+/// `None` for an interval that configuration does not let through.
+fn pair_plan(plan: &ResourcePlan, setting: &PairSetting, interval_ms: u32) -> Option<PairPlan> {
+    let plugin = Arc::clone(&setting.instance.name);
+    let grid = SlotGrid::new(plan.resource.id().as_str(), &plugin, interval_ms).ok()?;
+    let deadline_permille = setting.deadline_permille;
+    Some(PairPlan {
+        plugin,
+        grid,
+        epoch: plan.epoch,
+        deadline_permille,
+    })
+}
