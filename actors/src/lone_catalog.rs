@@ -4,7 +4,7 @@
 //! applied, read the log back, replace it by a snapshot when it has grown. Does not: decide
 //! commands (`model::catalog`). Implements the trait that `raft` will.
 //! In: [`Command`]. Out: [`Applied`], durable; [`State`] snapshots.
-//! File: envelopes (`model::codec`), a state first if the log was compacted, then commands in order;
+//! File: envelopes (`model::codec`), a state first if the log was compacted, then commands;
 //! a torn tail is cut off and kept beside the log.
 //! Cost: one fsync a command, on the blocking pool; a discovery commits 64 KiB at a time.
 
