@@ -13,7 +13,9 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 
+pub mod device_metrics;
 pub mod error;
+pub mod exposition;
 mod guard;
 mod health;
 mod list;
