@@ -10,7 +10,7 @@ use super::limits::REPLY_BYTES_TARGET;
 /// Bytes of a reply that are no varbinds: message, security parameters, PDU header (v3 authPriv).
 const REPLY_HEADER_BYTES: usize = 140;
 /// Bytes a varbind is taken to have before any was seen: a short string under an interface OID.
-const VARBIND_BYTES_GUESS: usize = 28;
+const VARBIND_BYTES_GUESS: u32 = 28;
 /// Bulks that succeed at the ceiling before a higher one is probed.
 const PROBE_AFTER_MIN: u32 = 16;
 /// After a failed probe the wait doubles up to this many bulks (17 hours at one a minute).
@@ -40,8 +40,8 @@ pub(crate) struct Repetitions {
     known: Option<u16>,
     /// A silence may have been a lost packet: the first probe goes back to twice the rows at once.
     is_doubtful: bool,
-    /// Bytes of a varbind, smoothed over this device's replies.
-    varbind_bytes: u16,
+    /// Bytes of a varbind, smoothed over this device's replies, in sixteenths.
+    varbind_bytes_16: u32,
 }
 
 impl Repetitions {
@@ -55,7 +55,7 @@ impl Repetitions {
             probe_after: PROBE_AFTER_MIN,
             known: None,
             is_doubtful: false,
-            varbind_bytes: u16::try_from(VARBIND_BYTES_GUESS).unwrap_or(u16::MAX),
+            varbind_bytes_16: VARBIND_BYTES_GUESS * 16,
         }
     }
 
@@ -69,7 +69,7 @@ impl Repetitions {
     #[must_use]
     pub(crate) fn varbinds_per_reply(&self) -> usize {
         let room = REPLY_BYTES_TARGET - REPLY_HEADER_BYTES;
-        (room / usize::from(self.varbind_bytes.max(1))).max(1)
+        (room * 16 / (self.varbind_bytes_16 as usize).max(16)).max(1)
     }
 
     /// Rows to ask for when a request has this many columns, at least one.
@@ -122,15 +122,15 @@ impl Repetitions {
         if varbinds < 4 {
             return;
         }
-        let measured = bytes.div_ceil(varbinds).min(REPLY_BYTES_TARGET);
-        let known = usize::from(self.varbind_bytes);
+        let measured = (bytes.min(REPLY_BYTES_TARGET) * 16).div_ceil(varbinds);
+        let measured = u32::try_from(measured).unwrap_or(u32::MAX);
+        let known = self.varbind_bytes_16;
         // Upward at once, so that a reply is rarely fragmented twice; downward by an eighth.
-        let learned = if measured > known {
+        self.varbind_bytes_16 = if measured > known {
             measured
         } else {
-            (known * 7 + measured).div_ceil(8)
+            (known * 7 + measured) / 8
         };
-        self.varbind_bytes = u16::try_from(learned).unwrap_or(u16::MAX);
     }
 }
 
@@ -188,6 +188,15 @@ mod tests {
         }
         assert_eq!(repetitions.rows_for(22), 2);
         assert_eq!(repetitions.rows_for(400), 1);
+    }
+
+    #[test]
+    fn small_varbinds_raise_the_rows_up_to_what_fits() {
+        let mut repetitions = Repetitions::new(25);
+        for _ in 0..40 {
+            repetitions.answered(4, 40, 40 * 24);
+        }
+        assert_eq!(repetitions.rows_for(10), 1_332 / 24 / 10);
     }
 
     #[test]
