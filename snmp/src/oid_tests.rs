@@ -154,3 +154,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_step_is_taken_only_to_a_greater_last_arc_of_the_same_parent() {
+    let encoded = |text: &str| EncodedOid::new(&text.parse().unwrap()).unwrap();
+    let check = |from: &str, to: &str, expected: bool| {
+        let (mut from, to) = (encoded(from), encoded(to));
+        let before = from.clone();
+        assert_eq!(from.step_to(to.as_oid_ref()), expected, "{before:?} {to:?}");
+        let after = if expected { &to } else { &before };
+        assert_eq!(&from, after);
+    };
+    check("1.3.6.1.2.1.2.2.1.1.7", "1.3.6.1.2.1.2.2.1.1.8", true);
+    check("1.3.6.1.2.1.2.2.1.1.7", "1.3.6.1.2.1.2.2.1.1.7", false);
+    check("1.3.6.1.2.1.2.2.1.1.7", "1.3.6.1.2.1.2.2.1.1.6", false);
+    check("1.3.6.1.2.1.2.2.1.1.7", "1.3.6.1.2.1.2.2.1.2.8", false);
+    check("1.3.6.1.2.1.2.2.1.1.7", "1.3.6.1.2.1.2.3.1.1.8", false);
+    check("1.3.6.1.2.1.2.2.1.1.127", "1.3.6.1.2.1.2.2.1.1.128", false);
+    check("1.3.6.1.2.1.2.2.1.1.128", "1.3.6.1.2.1.2.2.1.1.129", true);
+    check("1.3.6.1", "1.3.6.2", true);
+    check(
+        "1.3.6.1.2.1.2.2.1.1.7.1.1.1.1.1.1.1.1.1",
+        "1.3.6.1.2.1.2.2.1.1.7.1.1.1.1.1.1.1.1.2",
+        true,
+    );
+    check(
+        "1.3.6.1.2.1.2.2.1.1.7.1.1.1.1.1.1.1.1.1",
+        "1.3.6.1.2.1.2.2.1.1.8.1.1.1.1.1.1.1.1.2",
+        false,
+    );
+}

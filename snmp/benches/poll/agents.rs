@@ -48,7 +48,7 @@ pub(crate) fn serve(mode: Mode) {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).unwrap();
-    let _ = setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20));
+    setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20)).ok();
     println!("{}", socket.local_addr().unwrap().port());
     std::io::stdout().flush().unwrap();
     std::thread::spawn(|| {

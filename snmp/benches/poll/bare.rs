@@ -8,6 +8,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
@@ -82,6 +83,7 @@ impl Loop {
         let names: Vec<EncodedOid> = (0..COLUMNS)
             .map(|number| EncodedOid::new(&column(number).parse().unwrap()).unwrap())
             .collect();
+        let user = user();
         let destination = |number| {
             let mut buffer = vec![0; 1_472];
             let request = request(&names);
@@ -89,7 +91,7 @@ impl Loop {
             Destination {
                 address: SocketAddr::from(device(number, load.port)).as_any(),
                 packet: packet.to_vec(),
-                peer: (load.mode == Mode::V3).then(|| Peer::new(user(), b"", 7)),
+                peer: (load.mode == Mode::V3).then(|| Peer::new(Arc::clone(&user), b"", 7)),
                 asked_at: None,
             }
         };
@@ -117,10 +119,10 @@ impl Loop {
                 return;
             }
             while self.receive() == BATCH {}
-            let due = now.since(started).as_secs_f64() * f64::from(load.rate);
-            while (sent as f64) < due {
-                let wanted = (due - sent as f64).ceil() as usize;
-                let count = self.send(wanted.min(BATCH), now);
+            let elapsed = u64::try_from(now.since(started).as_micros()).unwrap();
+            let due = usize::try_from(elapsed * u64::from(load.rate) / 1_000_000).unwrap();
+            while sent < due {
+                let count = self.send((due - sent).min(BATCH), now);
                 sent += count;
                 if count == 0 {
                     break;

@@ -8,6 +8,8 @@
 use std::io::IoSliceMut;
 use std::net::SocketAddr;
 
+use ocelli_model::clock::WallMs;
+
 use super::limits::{BATCH_PACKETS, RECEIVE_BYTES_MAX};
 
 /// What the kernel says of one datagram.
@@ -17,8 +19,8 @@ pub(crate) struct Arrival {
     pub(crate) len: usize,
     /// Who sent it.
     pub(crate) from: SocketAddr,
-    /// When the kernel got it: nanoseconds since 1970, if it says so.
-    pub(crate) stamp_nanos: Option<i128>,
+    /// When the kernel got it, if it says so.
+    pub(crate) stamp: Option<WallMs>,
     /// Whether it was longer than the buffer.
     pub(crate) is_cut: bool,
 }

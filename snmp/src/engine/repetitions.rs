@@ -122,7 +122,7 @@ impl Repetitions {
         if varbinds < 4 {
             return;
         }
-        let measured = (bytes.min(REPLY_BYTES_TARGET) * 16).div_ceil(varbinds);
+        let measured = (bytes * 16).div_ceil(varbinds).min(REPLY_BYTES_TARGET * 16);
         let measured = u32::try_from(measured).unwrap_or(u32::MAX);
         let known = self.varbind_bytes_16;
         // Upward at once, so that a reply is rarely fragmented twice; downward by an eighth.

@@ -14,6 +14,7 @@ use nix::sys::socket::{
     recvmsg, setsockopt, sockopt,
 };
 use nix::sys::time::TimeSpec;
+use ocelli_model::clock::WallMs;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::inbox::{Arrival, Inbox};
@@ -155,17 +156,17 @@ where
         arrivals.push(Arrival {
             len: message.bytes,
             from: from.into(),
-            stamp_nanos: message.cmsgs().ok().and_then(stamp),
+            stamp: message.cmsgs().ok().and_then(stamp),
             is_cut: message.flags.contains(MsgFlags::MSG_TRUNC),
         });
     }
     Ok(())
 }
 
-fn stamp(mut controls: impl Iterator<Item = ControlMessageOwned>) -> Option<i128> {
+fn stamp(mut controls: impl Iterator<Item = ControlMessageOwned>) -> Option<WallMs> {
     controls.find_map(|control| match control {
         ControlMessageOwned::ScmTimestampns(time) => {
-            Some(i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
+            Some(WallMs(time.tv_sec() * 1_000 + time.tv_nsec() / 1_000_000))
         }
         _ => None,
     })

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use nix::errno::Errno;
-use ocelli_model::clock::{Monotonic, WallMs};
+use ocelli_model::clock::Monotonic;
 
 use super::{Core, Now};
 use crate::engine::error::{AuthFailure, ExchangeError};
@@ -32,7 +32,7 @@ const RESYNCS_MAX: u8 = 3;
 const STAMP_SKEW_MS_MAX: i64 = 60_000;
 /// Unreadable datagrams per tick for which the table is searched by address.
 const SEARCHES_PER_TICK_MAX: u8 = 16;
-const NANOS_PER_MILLI: i128 = 1_000_000;
+const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// The operation that a datagram answers.
 struct Match {
@@ -395,14 +395,13 @@ fn failure_of(reason: ReportReason) -> Option<AuthFailure> {
 /// When the kernel got it, on both clocks: between the request and now.
 fn received(arrival: &Arrival, now: Now, sent_at: Monotonic) -> Received {
     let stamp = arrival
-        .stamp_nanos
-        .and_then(|nanos| i64::try_from(nanos / NANOS_PER_MILLI).ok())
-        .filter(|stamp| (now.wall.0 - stamp).abs() <= STAMP_SKEW_MS_MAX)
-        .unwrap_or(now.wall.0);
-    let age_ms = u64::try_from(now.wall.0 - stamp).unwrap_or(0);
-    let monotonic = now.monotonic.0.saturating_sub(age_ms * 1_000_000);
+        .stamp
+        .filter(|stamp| (now.wall.0 - stamp.0).abs() <= STAMP_SKEW_MS_MAX)
+        .unwrap_or(now.wall);
+    let age_ms = u64::try_from(now.wall.0 - stamp.0).unwrap_or(0);
+    let monotonic = now.monotonic.0.saturating_sub(age_ms * NANOS_PER_MILLI);
     Received {
-        wall: WallMs(stamp),
+        wall: stamp,
         monotonic: Monotonic(monotonic.max(sent_at.0)),
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Asked {
 pub(crate) struct Column {
     /// Position in the plan.
     position: usize,
+    /// Octets of the column's own OID.
+    octets: usize,
     /// The last name read, at first the column itself.
     cursor: EncodedOid,
     cells: u32,
@@ -49,17 +51,26 @@ pub(crate) struct Walk {
     open: usize,
     /// Columns in one request at most; falls when the agent cannot stand more.
     columns_max: usize,
+    /// Rows in one request at most, while a broken name is closed in on.
+    rows_max: u16,
     cells: u64,
     bytes: u64,
     end: Option<WalkEnd>,
     failures: Vec<ColumnFailure>,
 }
 
-/// Where the cells of one reply go.
-struct Taker<'a> {
-    sink: &'a mut dyn VarbindSink,
-    received: Received,
-    has_advanced: bool,
+/// What one varbind is to its column.
+enum Step<'a> {
+    /// A cell with this index.
+    Cell(Index<'a>),
+    /// A hole that some agents answer with an exception instead of the next instance.
+    Hole,
+    /// The column has ended.
+    End,
+    /// The column has more cells than the limit of rows.
+    BeyondLimit,
+    /// The column ends here in error.
+    Failed(ColumnError),
 }
 
 impl Name for Column {
@@ -76,6 +87,7 @@ impl Walk {
     pub(crate) fn new(plan: &WalkPlan) -> Self {
         let column = |(position, oid): (usize, &EncodedOid)| Column {
             position,
+            octets: oid.as_oid_ref().as_ber().len(),
             cursor: oid.clone(),
             cells: 0,
             is_ended: false,
@@ -84,6 +96,7 @@ impl Walk {
         Self {
             open: columns.len(),
             columns_max: columns.len(),
+            rows_max: u16::MAX,
             plan: plan.shared_columns(),
             limits: plan.limits(),
             columns,
@@ -104,7 +117,7 @@ impl Walk {
         Some(Asked {
             columns: u16::try_from(columns).unwrap_or(u16::MAX),
             rows: if is_bulk {
-                repetitions.rows_for(columns)
+                repetitions.rows_for(columns).min(self.rows_max)
             } else {
                 1
             },
@@ -136,36 +149,53 @@ impl Walk {
         received: Received,
     ) -> usize {
         let width = usize::from(asked.columns).min(self.open);
-        let wanted = width * usize::from(asked.rows);
-        let mut taker = Taker {
-            sink,
-            received,
-            has_advanced: false,
-        };
-        let mut has_ended = false;
+        let mut varbinds = reply.varbinds();
         let mut count = 0;
-        let mut column = 0;
-        for varbind in reply.varbinds().take(wanted) {
-            count += 1;
-            if !self.columns[column].is_ended {
-                match varbind {
-                    Ok(varbind) => self.cell(column, &varbind, &mut taker),
-                    Err(error) => self.fail(column, error.into()),
+        let (mut has_ended, mut has_advanced, mut is_uneven) = (false, false, false);
+        'rows: for _ in 0..asked.rows {
+            for column in self.columns.iter_mut().take(width) {
+                let Some(varbind) = varbinds.next() else {
+                    is_uneven = true;
+                    break 'rows;
+                };
+                count += 1;
+                if column.is_ended {
+                    continue;
                 }
-                has_ended |= self.columns[column].is_ended;
-            }
-            column += 1;
-            if column == width {
-                column = 0;
+                let (step, value) = match varbind {
+                    Ok(varbind) => (
+                        column.step(&varbind, &self.plan, self.limits.rows_max),
+                        varbind.value,
+                    ),
+                    Err(error) => (Step::Failed(error.into()), Value::Null),
+                };
+                match step {
+                    Step::Cell(index) => {
+                        has_advanced = true;
+                        self.cells += 1;
+                        self.bytes += value_bytes(index.as_ber().len(), &value);
+                        sink.varbind(column.position, index, value, received);
+                    }
+                    Step::Hole => has_advanced = true,
+                    Step::BeyondLimit => self.end = Some(WalkEnd::RowLimit),
+                    Step::End => {
+                        column.is_ended = true;
+                        has_ended = true;
+                    }
+                    Step::Failed(error) => {
+                        self.failures.push(column.fail(error));
+                        has_ended = true;
+                    }
+                }
             }
         }
         if self.bytes >= self.limits.bytes_max {
             self.end = Some(WalkEnd::ByteLimit);
         }
-        if has_ended || column != 0 {
+        if has_ended || is_uneven {
             self.align();
         }
-        if !has_ended && !taker.has_advanced {
+        if !has_ended && !has_advanced && self.end.is_none() {
             self.shrink_or_fail(asked, ColumnError::Missing);
         }
         count
@@ -185,6 +215,11 @@ impl Walk {
             } else {
                 self.shrink_or_fail(asked, ColumnError::TooBig);
             }
+            return;
+        }
+        if asked.rows > 1 {
+            // The error may be about a name beyond the end of the column that is told.
+            self.rows_max = asked.rows / 2;
             return;
         }
         let named = usize::try_from(reply.error_index()).unwrap_or(0);
@@ -211,55 +246,10 @@ impl Walk {
         }
     }
 
-    /// Takes one cell, or ends its column.
-    #[inline]
-    fn cell(&mut self, column: usize, varbind: &Varbind<'_>, taker: &mut Taker<'_>) {
-        let Column {
-            position,
-            cursor,
-            cells,
-            is_ended,
-        } = &mut self.columns[column];
-        let index = varbind.name.index_under(self.plan[*position].as_oid_ref());
-        let (Some(index), false) = (index, varbind.value == Value::EndOfMibView) else {
-            *is_ended = true;
-            return;
-        };
-        if varbind.name <= cursor.as_oid_ref() {
-            let error = ColumnError::NotIncreasing {
-                after: cursor.as_oid_ref().to_oid(),
-                got: varbind.name.to_oid(),
-            };
-            self.fail(column, error);
-            return;
-        }
-        taker.has_advanced = true;
-        if *cells >= self.limits.rows_max {
-            self.end = Some(WalkEnd::RowLimit);
-            return;
-        }
-        cursor.set(varbind.name);
-        // A hole that some agents answer with an exception instead of the next instance.
-        if !varbind.value.is_exception() {
-            *cells += 1;
-            self.cells += 1;
-            self.bytes += value_bytes(index.as_ber().len(), &varbind.value);
-            taker
-                .sink
-                .varbind(*position, index, varbind.value, taker.received);
-        }
-    }
-
     fn fail(&mut self, column: usize, error: ColumnError) {
-        let Some(column) = self.columns.get_mut(column) else {
-            return;
-        };
-        column.is_ended = true;
-        self.failures.push(ColumnFailure {
-            column: column.position,
-            last_oid: column.cursor.as_oid_ref().to_oid(),
-            error,
-        });
+        if let Some(column) = self.columns.get_mut(column) {
+            self.failures.push(column.fail(error));
+        }
     }
 
     /// Asks for half the columns next time; a single one is at fault itself.
@@ -272,6 +262,7 @@ impl Walk {
 
     /// Ended columns to the back, the furthest behind to the front.
     fn align(&mut self) {
+        self.rows_max = u16::MAX;
         let plan = &self.plan;
         self.columns.sort_by(|left, right| {
             (left.is_ended.cmp(&right.is_ended))
@@ -287,6 +278,55 @@ impl Walk {
 }
 
 impl Column {
+    /// Moves on by one varbind.
+    #[inline]
+    fn step<'a>(&mut self, varbind: &Varbind<'a>, plan: &[EncodedOid], rows_max: u32) -> Step<'a> {
+        if matches!(varbind.value, Value::EndOfMibView) {
+            return Step::End;
+        }
+        if self.cells >= rows_max {
+            return match self.index_of(varbind.name, plan) {
+                Some(_) => Step::BeyondLimit,
+                None => Step::End,
+            };
+        }
+        // Nearly always the next row. Before the first cell the last octet is the column's own.
+        let index = if self.cells > 0 && self.cursor.step_to(varbind.name) {
+            varbind.name.index_behind(self.octets)
+        } else {
+            let Some(index) = self.index_of(varbind.name, plan) else {
+                return Step::End;
+            };
+            let cursor = self.cursor.as_oid_ref();
+            if varbind.name <= cursor {
+                return Step::Failed(ColumnError::NotIncreasing {
+                    after: cursor.to_oid(),
+                    got: varbind.name.to_oid(),
+                });
+            }
+            self.cursor.set(varbind.name);
+            index
+        };
+        if varbind.value.is_exception() {
+            return Step::Hole;
+        }
+        self.cells += 1;
+        Step::Cell(index)
+    }
+
+    fn index_of<'a>(&self, name: OidRef<'a>, plan: &[EncodedOid]) -> Option<Index<'a>> {
+        name.index_under(plan[self.position].as_oid_ref())
+    }
+
+    fn fail(&mut self, error: ColumnError) -> ColumnFailure {
+        self.is_ended = true;
+        ColumnFailure {
+            column: self.position,
+            last_oid: self.cursor.as_oid_ref().to_oid(),
+            error,
+        }
+    }
+
     /// The arcs of the row last read; none before the first.
     fn row<'a>(&'a self, plan: &[EncodedOid]) -> impl Iterator<Item = u32> + use<'a> {
         let prefix = plan[self.position].as_oid_ref();
