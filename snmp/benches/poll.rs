@@ -1,10 +1,11 @@
 //! How far is the engine from a loop that only sends and receives? Decides the engine's layout.
 //!
-//! Does: poll 512 agents on loopback addresses by the engine and by a bare loop with the same socket
-//! options, destinations, tick and rate, alternating, best of 3; print CPU per reply, the ratio,
-//! and M varbinds per CPU-second, for v2c and v3 (SHA-1, AES-128).
+//! Does: poll 512 agents on loopback addresses by the engine and by a bare loop with the same
+//! socket options, destinations, tick and rate, alternating, best of 3; print CPU per reply, the
+//! ratio, and M varbinds per CPU-second, for v2c and v3 (SHA-1, AES-128).
 //! Does not: judge the agents, which run in a process of their own (this program again).
-//! In: `--rate N` replies a second, `--seconds N` a run, `--version 2|3` for one alone. Out: lines for people.
+//! In: `--rate N` replies a second, `--seconds N` a run, `--version 2|3` and `--loop 0|1` (bare,
+//! engine) for one alone. Out: lines for people.
 
 #![expect(clippy::unwrap_used, reason = "a bench: a failure is the report")]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -156,6 +157,10 @@ fn compare(mode: Mode, rate: u32, measure: Duration) {
             .iter()
             .enumerate()
         {
+            let wanted = argument("--loop", u32::MAX);
+            if wanted != u32::MAX && u32::try_from(place) != Ok(wanted) {
+                continue;
+            }
             let work = run(load);
             println!(
                 "  round {round} {}: {:.2} us a reply, {:.0} replies/s",

@@ -86,7 +86,8 @@ impl<'a> OidRef<'a> {
         self.0.strip_prefix(prefix.0).map(Index)
     }
 
-    /// What follows the first `octets` of the BER contents; the caller knows that an arc ends there.
+    /// What follows the first `octets` of the BER contents; the caller knows that an arc ends
+    /// there.
     #[inline]
     pub(crate) fn index_behind(self, octets: usize) -> Index<'a> {
         Index(self.0.get(octets..).unwrap_or_default())

@@ -162,19 +162,20 @@ impl Walk {
                 if column.is_ended {
                     continue;
                 }
-                let (step, value) = match varbind {
-                    Ok(varbind) => (
-                        column.step(&varbind, &self.plan, self.limits.rows_max),
-                        varbind.value,
-                    ),
-                    Err(error) => (Step::Failed(error.into()), Value::Null),
+                let varbind = match varbind {
+                    Ok(varbind) => varbind,
+                    Err(error) => {
+                        self.failures.push(column.fail(error.into()));
+                        has_ended = true;
+                        continue;
+                    }
                 };
-                match step {
+                match column.step(&varbind, &self.plan, self.limits.rows_max) {
                     Step::Cell(index) => {
                         has_advanced = true;
                         self.cells += 1;
-                        self.bytes += value_bytes(index.as_ber().len(), &value);
-                        sink.varbind(column.position, index, value, received);
+                        self.bytes += value_bytes(index.as_ber().len(), &varbind.value);
+                        sink.varbind(column.position, index, varbind.value, received);
                     }
                     Step::Hole => has_advanced = true,
                     Step::BeyondLimit => self.end = Some(WalkEnd::RowLimit),
