@@ -16,8 +16,10 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use crate::cursor_store::{CursorFileError, CursorStore};
+use crate::definitions::Definitions;
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::disk::{Disk, RealDisk};
+use crate::gap_ledger::GapLedger;
 use crate::keeper::{self, Chore};
 use crate::last_values::LastValues;
 use crate::log::{Log, LogMap};
@@ -28,9 +30,11 @@ use crate::reader::{READERS_MAX, Reader, ReaderOptions, TooManyReaders};
 use crate::rebuild;
 use crate::record::OriginId;
 use crate::recovery::{RecoverError, Recovery, RecoveryReport};
+use crate::retention_gaps::OwedGaps;
 use crate::segment::LogPosition;
 use crate::shared::{BusStatus, Shared};
 use crate::statistics::{BusStatistics, Counters};
+use crate::views::Views;
 use crate::writer::Writer;
 use crate::writer::queue::{BusHandle, SubmitError, channel_items};
 
@@ -115,7 +119,7 @@ impl Bus {
             status: watch::Sender::new(BusStatus::default()),
             next_id: AtomicU32::new(1),
             spare: Mutex::new(None),
-            last_values: LastValues::new(options.last_values_bytes_max),
+            views: Views::new(&options),
             cursors,
             options,
         });
@@ -131,7 +135,9 @@ impl Bus {
         let writer = Writer::new(Arc::clone(&shared), commands_in, chores.clone(), rng);
         let mut threads = vec![spawn("bus-writer", move || writer.run())?];
         let keeper = Arc::clone(&shared);
-        let work = move || keeper::run(&keeper, &chores_in);
+        let handle = BusHandle::new(Arc::clone(&shared), commands);
+        let owed = OwedGaps::new(handle.clone());
+        let work = move || keeper::run(&keeper, &chores_in, owed);
         threads.push(spawn("bus-keeper", work)?);
         let requests_in = Arc::new(Mutex::new(requests_in));
         let cache = Arc::new(Mutex::new(ChunkCache::default()));
@@ -141,7 +147,6 @@ impl Bus {
             let work = move || read_pool::run(&shared, &requests, &cache);
             threads.push(spawn(&format!("bus-read-{number}"), work)?);
         }
-        let handle = BusHandle::new(Arc::clone(&shared), commands);
         let readers = Arc::new(AtomicUsize::new(0));
         let threads = Mutex::new(threads);
         Ok(Self {
@@ -178,7 +183,19 @@ impl Bus {
     /// The last batch and session of each pair.
     #[must_use]
     pub fn last_values(&self) -> &LastValues {
-        &self.shared.last_values
+        &self.shared.views.last_values
+    }
+
+    /// What ids mean, and the records of entries.
+    #[must_use]
+    pub fn definitions(&self) -> &Definitions {
+        &self.shared.views.definitions
+    }
+
+    /// The gaps that are known.
+    #[must_use]
+    pub fn gaps(&self) -> &GapLedger {
+        &self.shared.views.gaps
     }
 
     /// The durable cursors.

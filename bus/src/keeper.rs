@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::disk::LogFile;
+use crate::retention_gaps::OwedGaps;
 use crate::retire;
 use crate::segment::SegmentNumber;
 use crate::shared::{DiskState, Shared, Spare, is_full};
@@ -37,7 +38,7 @@ pub(crate) enum Chore {
 }
 
 /// Runs until it is told to end or nobody can tell it any more.
-pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>) {
+pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>, mut owed: OwedGaps) {
     loop {
         match chores.recv_timeout(TICK) {
             Ok(Chore::PrepareSegment(number)) => prepare(shared, number),
@@ -48,7 +49,7 @@ pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>) {
                 save_checkpoint(shared);
             }
             Ok(Chore::Tick(answer)) => {
-                tick(shared);
+                tick(shared, &mut owed);
                 // A caller that no longer waits needs no answer.
                 answer.send(()).ok();
             }
@@ -57,15 +58,16 @@ pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>) {
                 answer.send(()).ok();
                 return;
             }
-            Err(RecvTimeoutError::Timeout) => tick(shared),
+            Err(RecvTimeoutError::Timeout) => tick(shared, &mut owed),
             Err(RecvTimeoutError::Disconnected) => return end(shared),
         }
     }
 }
 
-fn tick(shared: &Shared) {
+fn tick(shared: &Shared, owed: &mut OwedGaps) {
     save_cursors(shared);
-    if let Err(error) = retire::retire(shared) {
+    owed.pay(shared);
+    if let Err(error) = retire::retire(shared, owed) {
         tracing::warn!(%error, "retention did not finish; it goes on in a second");
     }
     look_at_space(shared);
@@ -207,7 +209,10 @@ fn save_cursors(shared: &Shared) {
 
 fn save_checkpoint(shared: &Shared) {
     let path = shared.directory.checkpoint();
-    let bytes = shared.last_values.checkpoint(shared.log.durable_end());
+    let bytes = shared
+        .views
+        .last_values
+        .checkpoint(shared.log.durable_end());
     if let Err(error) = shared.disk.replace(&path, &bytes) {
         tracing::warn!(%error, "last values were not saved; the next start reads more segments");
     }

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ocelli_model::clock::WallMs;
+use ocelli_model::resource::{Resource, ResourceId};
 use parking_lot::RwLock;
 
-use crate::block::EntryHead;
-use crate::record::{DefinitionId, EntryKind, Lane, OriginId, Seq};
+use crate::block::{EntryHead, EntryView};
+use crate::decoder::ResolvedHead;
+use crate::record::{EntryKind, OriginId, Seq, StreamId};
 use crate::segment::{LogPosition, SegmentNumber};
 use crate::statistics::Counters;
 use crate::stored::StoredBlock;
@@ -36,17 +38,15 @@ pub enum LastKind {
     Session,
 }
 
-/// Names a last entry. Ids are the origin's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Names a last entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LastKey {
     /// Batch or session.
     pub kind: LastKind,
-    /// Whose ids these are.
-    pub origin: OriginId,
     /// The resource.
-    pub resource: DefinitionId,
+    pub resource: ResourceId,
     /// The plugin.
-    pub plugin: DefinitionId,
+    pub plugin: Arc<str>,
 }
 
 /// A last entry.
@@ -54,6 +54,10 @@ pub struct LastKey {
 pub struct LastEntry {
     /// Its name.
     pub key: LastKey,
+    /// The resource as it was then.
+    pub resource: Arc<Resource>,
+    /// Whose entry, and whose ids the head holds.
+    pub origin: OriginId,
     /// Its number in the origin's data stream.
     pub seq: Seq,
     /// What is known without the body; the age follows from its time.
@@ -63,6 +67,20 @@ pub struct LastEntry {
     /// The body, encoded.
     pub body: Arc<[u8]>,
     place: Place,
+}
+
+impl LastEntry {
+    /// The entry as [`crate::Definitions::decode`] takes it: its stream, head and the place of its
+    /// body in [`Self::body`].
+    #[must_use]
+    pub fn view(&self) -> (StreamId, EntryView) {
+        let view = EntryView {
+            seq: self.seq,
+            head: self.head,
+            body: 0..self.body.len(),
+        };
+        (StreamId::data(self.origin), view)
+    }
 }
 
 /// Where an entry stands in the log.
@@ -115,7 +133,7 @@ impl LastValues {
             .map(|(_, entry)| entry.clone())
     }
 
-    /// All last entries of a kind, by origin, resource, plugin.
+    /// All last entries of a kind, by resource and plugin.
     #[must_use]
     pub fn list(&self, kind: LastKind) -> Vec<LastEntry> {
         let inner = self.inner.read();
@@ -144,17 +162,15 @@ impl LastValues {
         self.inner.read().bytes
     }
 
-    /// Takes a durable block in.
-    pub(crate) fn apply(&self, block: &StoredBlock, counters: &Counters) {
-        if block.header().stream.lane == Lane::Data {
-            for index in 0..block.entries().len() {
-                self.apply_entry(block, index, counters);
-            }
-        }
-    }
-
-    /// Takes one entry of a durable block in.
-    pub(crate) fn apply_entry(&self, block: &StoredBlock, index: usize, counters: &Counters) {
+    /// Takes an entry of a durable block in; another kind than batch or session says nothing here.
+    /// `resolved`: resource and plugin of the entry, as lane 1 has defined them.
+    pub(crate) fn apply_entry(
+        &self,
+        block: &StoredBlock,
+        index: usize,
+        resolved: &ResolvedHead,
+        counters: &Counters,
+    ) {
         let Some(view) = block.entries().get(index) else {
             return;
         };
@@ -163,11 +179,13 @@ impl LastValues {
             EntryKind::Session => LastKind::Session,
             _ => return,
         };
+        let (Some(resource), Some(plugin)) = (&resolved.resource, &resolved.plugin) else {
+            return;
+        };
         let key = LastKey {
             kind,
-            origin: block.header().stream.origin,
-            resource: view.head.resource,
-            plugin: view.head.plugin,
+            resource: resource.id().clone(),
+            plugin: Arc::clone(plugin),
         };
         // A block that does not inflate was reported where it was read.
         let Ok(body) = block.body(view) else {
@@ -179,6 +197,8 @@ impl LastValues {
         };
         let entry = LastEntry {
             key,
+            resource: Arc::clone(resource),
+            origin: block.header().stream.origin,
             seq: view.seq,
             head: view.head,
             received: block.received(),
@@ -207,7 +227,7 @@ impl LastValues {
 impl Inner {
     /// Answers how many entries had to leave.
     fn insert(&mut self, entry: LastEntry, bytes_max: usize) -> u64 {
-        let key = entry.key;
+        let key = entry.key.clone();
         let is_late = self
             .entries
             .get(&key)
@@ -218,7 +238,7 @@ impl Inner {
         self.remove(&key);
         self.updates += 1;
         self.bytes += entry.body.len() + OVERHEAD_BYTES;
-        self.by_update.insert(self.updates, key);
+        self.by_update.insert(self.updates, key.clone());
         self.entries.insert(key, (self.updates, entry));
         let mut evicted = 0;
         while self.bytes > bytes_max {

@@ -11,10 +11,12 @@ mod bus;
 mod cursor_store;
 pub mod decoder;
 pub mod definition;
+mod definitions;
 pub mod dictionary;
 mod directory;
 pub mod disk;
 pub mod encoder;
+mod gap_ledger;
 mod keeper;
 mod last_values;
 pub mod limits;
@@ -30,6 +32,7 @@ pub mod record;
 mod recovery;
 pub mod resolver;
 mod retention;
+mod retention_gaps;
 mod retire;
 mod segment;
 mod seq_ranges;
@@ -37,6 +40,7 @@ mod shared;
 mod statistics;
 mod stored;
 mod tail;
+mod views;
 mod wire;
 mod writer;
 
@@ -45,7 +49,9 @@ pub use cursor_store::{
     CURSOR_NAME_BYTES_MAX, CURSORS_MAX, CursorError, CursorFileError, CursorState, CursorStore,
     DurableCursor,
 };
+pub use definitions::{Definitions, EntryError};
 pub use directory::DirectoryError;
+pub use gap_ledger::{GapLedger, GapRow};
 pub use last_values::{LastEntry, LastKey, LastKind, LastValues};
 pub use options::BusOptions;
 pub use origin::OriginError;

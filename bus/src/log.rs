@@ -106,6 +106,21 @@ impl Log {
         self.durable_end.send_replace(end);
     }
 
+    /// Forgets a segment that retention takes.
+    pub(crate) fn remove(&self, number: SegmentNumber) {
+        let end = self.change(|map| {
+            let meta = map.segments.remove(&number)?;
+            map.removed_end = LogPosition {
+                segment: number,
+                offset: meta.end,
+            };
+            Some(map.removed_end)
+        });
+        if let Some(end) = end {
+            self.tail.lock().trim(end);
+        }
+    }
+
     /// Where the durable blocks end.
     pub(crate) fn durable_end(&self) -> LogPosition {
         *self.durable_end.borrow()

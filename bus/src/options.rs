@@ -31,6 +31,8 @@ pub struct BusOptions {
     pub tail_bytes_max: usize,
     /// Memory of blocks read from disk and shared between readers, bytes.
     pub read_cache_bytes_max: usize,
+    /// Memory of decoded records that readers share, bytes.
+    pub record_cache_bytes_max: usize,
     /// Memory of the last values, bytes.
     pub last_values_bytes_max: usize,
     /// Most gap ranges that are kept for queries.
@@ -52,6 +54,7 @@ impl Default for BusOptions {
             queue_bytes_max: 16 * MIB,
             tail_bytes_max: 32 * MIB,
             read_cache_bytes_max: 16 * MIB,
+            record_cache_bytes_max: 32 * MIB,
             last_values_bytes_max: 256 * MIB,
             gap_ranges_max: 65_536,
         }

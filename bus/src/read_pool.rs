@@ -169,9 +169,14 @@ pub(crate) fn read_chunk(shared: &Shared, from: LogPosition) -> io::Result<Chunk
     }
 }
 
+/// `from` stands in a segment that is gone: reading goes on at the oldest one behind it.
 fn trimmed(shared: &Shared, from: LogPosition) -> Chunk {
+    let next = shared.log.read(|map| {
+        let mut following = map.segments.range(from.segment.next()..);
+        following.next().map(|(number, _)| start_of(*number))
+    });
     Chunk {
-        next: shared.log.oldest().max(from),
+        next: next.unwrap_or_else(|| shared.log.durable_end()),
         is_trimmed: true,
         ..Chunk::default()
     }

@@ -1,18 +1,24 @@
-//! Rebuilds at a start what is kept in memory: last values.
+//! Rebuilds at a start what is kept in memory: definitions, last values, gaps.
 //!
-//! Does: read the blocks that the checkpoint names, then what came after it. Does not: recover
-//! segments (`recovery`).
+//! Does: read lane 1, the blocks that checkpoint and indexes name, then what came after it.
+//! Does not: recover segments (`recovery`).
 //! In: checkpoint and log. Out: views as they were. A checkpoint is written at each roll and at a
 //! drain, so what comes after it is one segment as a rule; without one, the newest
 //! [`SEGMENTS_WITHOUT_CHECKPOINT`] are read; what stands before them shows up with its next slot.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::last_values::{Checkpoint, Place};
-use crate::log::start_of;
+use crate::log::{SegmentMeta, start_of};
 use crate::read_pool::{read_block, read_chunk};
-use crate::segment::LogPosition;
+use crate::record::{EntryKind, Lane};
+use crate::segment::index::SegmentIndex;
+use crate::segment::{LogPosition, SegmentNumber};
 use crate::shared::Shared;
+use crate::statistics::Counters;
+use crate::stored::Entry;
 
 /// Segments that are read where the checkpoint is missing: some minutes at full load.
 const SEGMENTS_WITHOUT_CHECKPOINT: usize = 2;
@@ -21,6 +27,10 @@ const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Rebuilds the views. Answers how many last entries there are.
 pub(crate) fn run(shared: &Shared) -> io::Result<u64> {
+    let highest_id = read_definitions(shared)?;
+    shared
+        .next_id
+        .store(highest_id.saturating_add(1), Ordering::Relaxed);
     let checkpoint = load(shared)?;
     let mut position = match &checkpoint {
         Some(checkpoint) => {
@@ -37,19 +47,79 @@ pub(crate) fn run(shared: &Shared) -> io::Result<u64> {
             newest.map_or(LogPosition::default(), |number| start_of(*number))
         }),
     };
+    read_gaps(shared, position)?;
     let end = shared.log.durable_end();
     // Each chunk moves the position on or is the last one.
     while position < end {
         let chunk = read_chunk(shared, position)?;
-        for block in &chunk.blocks {
-            shared.last_values.apply(block, &shared.counters);
+        let data = chunk
+            .blocks
+            .iter()
+            .filter(|block| block.header().stream.lane == Lane::Data);
+        for block in data {
+            shared.views.apply(block, &shared.counters);
         }
         if chunk.next <= position {
             break;
         }
         position = chunk.next;
     }
-    Ok(shared.last_values.len() as u64)
+    shared.log.change(|map| {
+        map.segments
+            .values_mut()
+            .for_each(|meta| meta.index.forget_entries());
+    });
+    Ok(shared.views.last_values.len() as u64)
+}
+
+/// Reads all of lane 1. Answers the highest id of this origin.
+fn read_definitions(shared: &Shared) -> io::Result<u32> {
+    let places = places(shared, |index| &index.definition_blocks);
+    let mut highest = 0;
+    for place in places {
+        if let Some(block) = read_block(shared, place)? {
+            let (id, unusable) = shared.views.definitions.apply(&block);
+            Counters::add(&shared.counters.unusable_definitions, unusable);
+            if block.header().stream.origin == shared.origin {
+                highest = highest.max(id);
+            }
+        }
+    }
+    Ok(highest)
+}
+
+/// Reads the newest blocks with gaps before `until`, as many as the ledger may have ranges.
+fn read_gaps(shared: &Shared, until: LogPosition) -> io::Result<()> {
+    let mut places = places(shared, |index| &index.gap_blocks);
+    places.retain(|place| *place < until);
+    let surplus = places.len().saturating_sub(shared.options.gap_ranges_max);
+    for place in places.into_iter().skip(surplus) {
+        let Some(block) = read_block(shared, place)? else {
+            continue;
+        };
+        let block = Arc::new(block);
+        for (index, view) in block.entries().iter().enumerate() {
+            if view.head.kind == EntryKind::Gap {
+                Entry::new(&block, index)
+                    .iter()
+                    .for_each(|entry| shared.views.note_gap(entry));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Places of noted blocks in log order.
+fn places(shared: &Shared, noted: impl Fn(&SegmentIndex) -> &Vec<u64>) -> Vec<LogPosition> {
+    shared.log.read(|map| {
+        let segments = map.segments.iter();
+        let of_segment = |(number, meta): (&SegmentNumber, &SegmentMeta)| {
+            let segment = *number;
+            let offsets = noted(&meta.index).clone().into_iter();
+            offsets.map(move |offset| LogPosition { segment, offset })
+        };
+        segments.flat_map(of_segment).collect()
+    })
 }
 
 fn load(shared: &Shared) -> io::Result<Option<Checkpoint>> {
@@ -81,9 +151,10 @@ fn restore(shared: &Shared, places: &[Place]) -> io::Result<()> {
         let Some(block) = read_block(shared, block)? else {
             continue;
         };
+        let block = Arc::new(block);
         for place in of_block {
             shared
-                .last_values
+                .views
                 .apply_entry(&block, place.index as usize, &shared.counters);
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Does: gather facts, save cursors, carry lane 1 over, unlink. Does not: decide (`retention`).
 //! In: the log's map and the durable cursors. Out: fewer segments; lane 1 of those in segment 0.
-//! Order: cursors durable, definitions durable, map, unlink, directory durable. So no cursor falls
-//! back before what was unlinked, no definition is lost, no reader finds a hole in the map.
+//! Order: cursors durable, gaps durable, definitions durable, map, unlink, directory durable. So no
+//! cursor falls back before what was unlinked, no definition is lost, no reader finds a hole.
 
 use std::fs::File;
 use std::io;
@@ -16,6 +16,7 @@ use crate::cursor_store::CursorState;
 use crate::log::SegmentMeta;
 use crate::record::Lane;
 use crate::retention::{Limits, Removal, SegmentFacts, decide};
+use crate::retention_gaps::OwedGaps;
 use crate::segment::frame::Envelope;
 use crate::segment::header::{HEADER_BYTES, SegmentHeader};
 use crate::segment::index::SegmentIndex;
@@ -29,25 +30,24 @@ use crate::writer::segment_file::SegmentFile;
 /// The segment of carried definitions: never removed, read first.
 const DEFINITIONS: SegmentNumber = SegmentNumber(0);
 
-/// Removes what may or must go now. Answers the segments whose removal was a loss.
-pub(crate) fn retire(shared: &Shared) -> io::Result<Vec<SegmentNumber>> {
+/// Removes what may or must go now; what is lost with it is owed as gaps.
+pub(crate) fn retire(shared: &Shared, owed: &mut OwedGaps) -> io::Result<()> {
     let now = shared.clock.wall();
     let removals = decide(&facts(shared, now), limits(shared), now);
     if removals.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     shared
         .cursors
         .save(shared.disk.as_ref(), &shared.directory.cursors())?;
+    for removal in removals.iter().filter(|removal| removal.is_loss) {
+        owed.note(shared, removal.number)?;
+    }
+    owed.pay(shared);
     for removal in &removals {
         remove(shared, *removal)?;
     }
-    shared.disk.sync_directory(&shared.directory.segments())?;
-    Ok(removals
-        .iter()
-        .filter(|removal| removal.is_loss)
-        .map(|removal| removal.number)
-        .collect())
+    shared.disk.sync_directory(&shared.directory.segments())
 }
 
 fn limits(shared: &Shared) -> Limits {
@@ -103,14 +103,7 @@ fn has_passed(cursor: &CursorState, index: &SegmentIndex) -> bool {
 fn remove(shared: &Shared, removal: Removal) -> io::Result<()> {
     let number = removal.number;
     carry_definitions(shared, number)?;
-    shared.log.change(|map| {
-        if let Some(meta) = map.segments.remove(&number) {
-            map.removed_end = LogPosition {
-                segment: number,
-                offset: meta.end,
-            };
-        }
-    });
+    shared.log.remove(number);
     shared.disk.remove(&shared.directory.segment(number))?;
     Counters::add(&shared.counters.segments_removed, 1);
     if removal.is_loss {

@@ -15,12 +15,12 @@ use tokio::sync::watch;
 use crate::cursor_store::CursorStore;
 use crate::directory::DataDirectory;
 use crate::disk::{Disk, LogFile};
-use crate::last_values::LastValues;
 use crate::log::Log;
 use crate::options::BusOptions;
 use crate::record::{OriginId, StreamId};
 use crate::segment::SegmentNumber;
 use crate::statistics::Counters;
+use crate::views::Views;
 
 /// How the disk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,7 +71,7 @@ pub(crate) struct Shared {
     /// Filled by the keeper, taken by the writer.
     pub(crate) spare: Mutex<Option<Spare>>,
     /// Fed by the writer after each commit.
-    pub(crate) last_values: LastValues,
+    pub(crate) views: Views,
     /// Changed by readers, saved by the keeper.
     pub(crate) cursors: CursorStore,
 }

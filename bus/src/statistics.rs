@@ -80,6 +80,10 @@ counters! {
     disk_reads,
     /// Blocks on disk that failed their checksum when read.
     damaged_blocks,
+    /// Definitions that could not be used; what rests on them is named when it is read.
+    unusable_definitions,
+    /// Gaps that were written for data that retention took at the hard cap.
+    retention_gaps,
     /// Last values that left memory at its limit.
     last_values_evicted,
 }

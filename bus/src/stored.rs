@@ -171,6 +171,12 @@ impl Entry {
         })
     }
 
+    /// Its place in the block.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     /// The block around it.
     #[must_use]
     pub fn block(&self) -> &Arc<StoredBlock> {

@@ -45,6 +45,17 @@ impl Tail {
         }
     }
 
+    /// Drops what stands before `position`: it is no longer held on disk either.
+    pub(crate) fn trim(&mut self, position: LogPosition) {
+        let count = self
+            .blocks
+            .partition_point(|block| block.position() < position);
+        for block in self.blocks.drain(..count) {
+            self.bytes -= block.memory_bytes();
+        }
+        self.start = self.start.max(position);
+    }
+
     /// Blocks from `position` on, about `bytes_max` of them; `None` if some have left the tail.
     pub(crate) fn from(
         &self,

@@ -366,7 +366,7 @@ impl Writer {
             Counters::add(&counters.blocks, 1);
             Counters::add(&counters.entries, u64::from(block.header().count));
             Counters::add(&counters.block_bytes, block.bytes().len() as u64);
-            self.shared.last_values.apply(block, counters);
+            self.shared.views.apply(block, counters);
         }
         self.shared.log.publish(&blocks);
         for (block, (answer, _room)) in blocks.iter().zip(answers) {

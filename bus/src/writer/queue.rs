@@ -111,6 +111,13 @@ impl Future for Acknowledgement {
     }
 }
 
+impl Acknowledgement {
+    /// Waits on a thread of the bus's own; never on one that runs tasks.
+    pub(crate) fn wait_blocking(self) -> Result<Committed, AppendError> {
+        self.0.blocking_recv().unwrap_or(Err(AppendError::Closed))
+    }
+}
+
 /// A block on its way.
 pub(crate) struct Submission {
     pub(crate) lane: Lane,

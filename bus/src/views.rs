@@ -1,0 +1,80 @@
+//! What is kept in memory of the log: definitions, last values, the ledger of gaps.
+//!
+//! Does: feed each of them from durable blocks, in log order. Does not: hold state of its own.
+//! In: each block right after its fsync, or as a start reads it. Out: answers for readers and HTTP.
+//! Cost: a batch costs two look-ups of ids and a copy of its body; it is not decoded.
+
+use std::sync::Arc;
+
+use crate::definitions::Definitions;
+use crate::gap_ledger::GapLedger;
+use crate::last_values::LastValues;
+use crate::options::BusOptions;
+use crate::record::{EntryKind, Lane};
+use crate::statistics::Counters;
+use crate::stored::{Entry, StoredBlock};
+
+/// All views.
+#[derive(Debug)]
+pub(crate) struct Views {
+    pub(crate) definitions: Definitions,
+    pub(crate) last_values: LastValues,
+    pub(crate) gaps: GapLedger,
+}
+
+impl Views {
+    pub(crate) fn new(options: &BusOptions) -> Self {
+        Self {
+            definitions: Definitions::new(options.record_cache_bytes_max),
+            last_values: LastValues::new(options.last_values_bytes_max),
+            gaps: GapLedger::new(options.gap_ranges_max),
+        }
+    }
+
+    /// Takes a durable block in.
+    pub(crate) fn apply(&self, block: &Arc<StoredBlock>, counters: &Counters) {
+        match block.header().stream.lane {
+            Lane::Definitions => {
+                let (_, unusable) = self.definitions.apply(block);
+                Counters::add(&counters.unusable_definitions, unusable);
+            }
+            Lane::Data => {
+                for index in 0..block.entries().len() {
+                    self.apply_entry(block, index, counters);
+                }
+            }
+        }
+    }
+
+    /// Takes an entry of lane 0 in. One whose ids mean nothing is left to its readers, who say so.
+    pub(crate) fn apply_entry(&self, block: &Arc<StoredBlock>, index: usize, counters: &Counters) {
+        let Some(entry) = Entry::new(block, index) else {
+            return;
+        };
+        let head = entry.head();
+        match head.kind {
+            EntryKind::Batch | EntryKind::Session => {
+                let origin = entry.stream().origin;
+                let Ok(resolved) = self.definitions.resolve_pair(origin, head) else {
+                    return;
+                };
+                self.last_values
+                    .apply_entry(block, index, &resolved, counters);
+                let may_heal = head.kind == EntryKind::Batch && !self.gaps.is_empty();
+                let pair = resolved.resource.as_ref().zip(resolved.plugin.as_ref());
+                if let Some((resource, plugin)) = pair.filter(|_| may_heal) {
+                    self.gaps.heal(resource.id(), plugin, head.slot);
+                }
+            }
+            EntryKind::Gap => self.note_gap(&entry),
+            _ => {}
+        }
+    }
+
+    /// Takes a gap in.
+    pub(crate) fn note_gap(&self, entry: &Entry) {
+        if let Ok(record) = self.definitions.record(entry) {
+            self.gaps.note(&record);
+        }
+    }
+}
