@@ -149,7 +149,7 @@ impl RecordSource {
             match definitions.last_record(entry, &mut wants) {
                 Ok(record) => records.extend(record.map(Arc::new)),
                 Err(error) => {
-                    tracing::warn!(origin = %entry.key.origin, seq = %entry.seq, %error,
+                    tracing::warn!(origin = %entry.origin, seq = %entry.seq, %error,
                         "a last value was left out");
                 }
             }
@@ -204,7 +204,7 @@ impl Definitions {
         last: &LastEntry,
         wants: &mut impl FnMut(&ResolvedHead) -> bool,
     ) -> Result<Option<Record>, SourceError> {
-        let known = self.origins.entry(last.key.origin).or_default();
+        let known = self.origins.entry(last.origin).or_default();
         let resolved = resolve_head(&mut known.resolver, &last.head)?;
         if !wants(&resolved) {
             return Ok(None);
@@ -214,7 +214,7 @@ impl Definitions {
             head: last.head,
             body: 0..last.body.len(),
         };
-        let stream = StreamId::data(last.key.origin);
+        let stream = StreamId::data(last.origin);
         Ok(Some(decode_entry(stream, &view, resolved, &last.body)?))
     }
 }
