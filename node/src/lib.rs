@@ -9,6 +9,7 @@ pub mod clock;
 pub mod http;
 pub mod rng;
 pub mod secrets;
+pub mod simulate;
 
 /// Where a node keeps its data if nothing names a place.
 pub const DATA_DIR_DEFAULT: &str = "/var/lib/ocelli";
