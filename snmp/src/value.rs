@@ -214,7 +214,8 @@ impl<'a> Varbinds<'a> {
 impl<'a> Iterator for Varbinds<'a> {
     type Item = Result<Varbind<'a>, BerError>;
 
-    #[inline]
+    // Always: a call hands every varbind over in memory, a third of what reading it costs.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.reader.is_empty() {
             return None;
@@ -229,7 +230,7 @@ impl<'a> Iterator for Varbinds<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn varbind(contents: &[u8]) -> Result<Varbind<'_>, BerError> {
     let mut reader = Reader::new(contents);
     let name = OidRef::from_ber(reader.expect(tag::OBJECT_IDENTIFIER)?)?;

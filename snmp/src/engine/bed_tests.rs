@@ -17,7 +17,9 @@ use tokio::task::{LocalSet, spawn_local};
 use super::agent_tests::TestAgent;
 use super::*;
 use crate::ber::BackWriter;
-use crate::usm::{AuthProtocol, Credentials, EngineId, MasterKeyCache, PrivacyProtocol, UsmUser};
+use crate::usm::{
+    AuthProtocol, Credentials, EngineId, MasterKeyCache, PrivacyProtocol, ReportReason, UsmUser,
+};
 use crate::v3::{Authority, AuthorityReceived};
 
 pub(crate) struct TestClock(tokio::time::Instant);
@@ -126,6 +128,8 @@ pub(crate) struct V3Agent {
     agent: TestAgent,
     clock: Arc<TestClock>,
     pub(crate) datagrams: Cell<usize>,
+    /// As net-snmp does, instead of a report.
+    pub(crate) drops_undecryptable: Cell<bool>,
 }
 
 impl V3Agent {
@@ -142,6 +146,7 @@ impl V3Agent {
             agent,
             clock: Arc::clone(&bed.clock),
             datagrams: Cell::new(0),
+            drops_undecryptable: Cell::new(false),
         });
         let served = Rc::clone(&agent);
         let address = device(move |request| served.answer(request).into_iter().collect()).await;
@@ -167,6 +172,12 @@ impl V3Agent {
                     .seal_response(writer, &reply, now)
                     .unwrap()
                     .to_vec()
+            }
+            AuthorityReceived::Report(report)
+                if report.reason == ReportReason::DecryptionError
+                    && self.drops_undecryptable.get() =>
+            {
+                return None;
             }
             AuthorityReceived::Report(report) => {
                 let report = authority.seal_report(&mut buffer, &report, now);

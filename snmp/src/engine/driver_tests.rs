@@ -598,3 +598,34 @@ fn an_idle_session_takes_less_than_two_kibibytes() {
     let bytes = size_of::<crate::engine::session::SessionCore>() + size_of::<Credential>();
     assert!(bytes < 2_048, "{bytes} bytes");
 }
+
+#[test]
+fn an_agent_that_drops_what_it_cannot_decrypt_is_told_from_one_that_is_down() {
+    run(|bed| async move {
+        let (agent, address) = V3Agent::serve(&bed, TestAgent::table(1, 3)).await;
+        agent.drops_undecryptable.set(true);
+        let session = v3(&bed, address, user(b"monitor", b"authauth1", b"privpriv2"));
+        for _ in 0..2 {
+            let error = get_one(&bed, &session).await.unwrap_err();
+            assert_eq!(error.gap_cause().to_string(), "auth/decrypt");
+        }
+    });
+}
+
+#[test]
+fn an_authorization_error_is_a_credential_below_the_level_needed() {
+    run(|bed| async move {
+        let agent = TestAgent::table(1, 3);
+        let address = device(move |request| {
+            let reply = agent.answer(request).unwrap();
+            // Error status 16 in place of 0, behind the id: 02 04 .... 02 01 00.
+            let id_at = reply.windows(2).position(|two| two == [2, 4]).unwrap();
+            let mut reply = reply;
+            reply[id_at + 8] = 16;
+            vec![reply]
+        })
+        .await;
+        let error = get_one(&bed, &bed.session(address)).await.unwrap_err();
+        assert_eq!(error.gap_cause().to_string(), "auth/level");
+    });
+}

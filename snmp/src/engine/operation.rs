@@ -190,6 +190,10 @@ impl Operation {
         if let Some(reason) = clues.bad_reply {
             return ExchangeError::BadReply { address, reason };
         }
+        if self.session.is_deaf_to_privacy() {
+            let failure = AuthFailure::Decrypt;
+            return ExchangeError::Auth { address, failure };
+        }
         let first = self.attempts.first().copied().unwrap_or_default();
         ExchangeError::Timeout {
             address,

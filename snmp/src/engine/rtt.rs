@@ -65,10 +65,12 @@ impl RoundTrip {
     /// How long to wait for the next reply.
     #[must_use]
     pub(crate) fn timeout(&self) -> Duration {
-        let base = match self.measured {
-            None => self.bounds.initial,
-            Some((mean, deviation)) => mean + deviation * DEVIATIONS,
+        // Before the first answer nothing is known that doubling could correct; answers to any of
+        // the tries count, so that slow devices are still heard.
+        let Some((mean, deviation)) = self.measured else {
+            return self.bounds.initial;
         };
+        let base = mean + deviation * DEVIATIONS;
         // The floor comes before the doublings, or a fast device would retry three times within it.
         base.max(self.bounds.floor)
             .saturating_mul(1 << self.doublings)
@@ -109,14 +111,25 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wait_is_the_configured_one_and_silence_doubles_it_up_to_the_ceiling() {
+    fn the_first_wait_is_the_configured_one_whatever_the_silence() {
         let mut round_trip = RoundTrip::new(TimeoutBounds::around(ms(500)));
+        round_trip.timed_out();
+        assert_eq!(round_trip.timeout(), ms(500));
+    }
+
+    #[test]
+    fn silence_of_a_known_device_doubles_the_wait_up_to_the_ceiling() {
+        let mut round_trip = RoundTrip::new(TimeoutBounds::around(ms(500)));
+        for _ in 0..50 {
+            round_trip.replied(ms(450));
+        }
         let mut waits = Vec::new();
         for _ in 0..4 {
             waits.push(round_trip.timeout());
             round_trip.timed_out();
         }
-        assert_eq!(waits, [ms(500), ms(1_000), ms(2_000), ms(2_000)]);
+        assert_eq!(waits[1], waits[0] * 2);
+        assert_eq!(waits[2..], [waits[0] * 4, ms(2_000)]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use super::walk::{Asked, Walk, WalkEnd, WalkOutcome, WalkPlan};
 use crate::message::{EncodeError, Version, encode_request};
 use crate::oid::Name;
 use crate::pdu::{Request, RequestId, RequestKind};
+use crate::usm::SecurityLevel;
 use crate::v3::{EngineEvent, Outgoing, Peer};
 
 /// Everything a session is made of.
@@ -96,6 +97,8 @@ pub(crate) struct SessionState {
     /// The socket that it is asked through.
     pub(crate) place: usize,
     pub(crate) silent_operations: u8,
+    /// A report came, such as the answer to discovery.
+    pub(crate) has_reported: bool,
     pub(crate) event: Option<EngineEvent>,
 }
 
@@ -137,6 +140,7 @@ impl Session {
                 peer,
                 place,
                 silent_operations: 0,
+                has_reported: false,
                 event: None,
             }),
             engine: Rc::downgrade(engine),
@@ -287,6 +291,17 @@ impl SessionCore {
                 ..
             }
         )
+    }
+
+    /// Whether the agent tells its engine's id, but was never heard under our keys. Agents of
+    /// net-snmp drop without a word what the wrong privacy key made of a request; a wrong
+    /// authentication key they report.
+    pub(crate) fn is_deaf_to_privacy(&self) -> bool {
+        let state = self.state.borrow();
+        let peer = state.peer.as_ref().filter(|_| state.has_reported);
+        peer.is_some_and(|peer| {
+            peer.user().level() == SecurityLevel::AuthPriv && peer.engine_time().is_none()
+        })
     }
 
     /// Whether an answer from there may be the device's.

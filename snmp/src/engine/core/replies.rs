@@ -21,7 +21,7 @@ use crate::engine::operation::{Attempt, Finish, Operation, Phase};
 use crate::engine::session::SessionCore;
 use crate::engine::sink::Received;
 use crate::message::{CommunityMessage, Version, version_of};
-use crate::pdu::{PduKind, PduView, RequestId};
+use crate::pdu::{ErrorStatus, PduKind, PduView, RequestId};
 use crate::usm::ReportReason;
 use crate::v3;
 use crate::v3::{EngineEvent, NextStep, OpenError, ReceiveError, Report};
@@ -209,8 +209,18 @@ impl Core {
         let Some(operation) = self.operation(matched.index) else {
             return;
         };
+        let is_first = !operation.has_reply;
         operation.has_reply = true;
         operation.resyncs = 0;
+        if is_first && reply.error_status() == ErrorStatus::AuthorizationError {
+            // So agents of net-snmp answer a user below the level that its access needs.
+            let error = ExchangeError::Auth {
+                address: matched.session.address,
+                failure: AuthFailure::Level,
+            };
+            self.finish(matched.index, Finish::Failed(error), now.monotonic);
+            return;
+        }
         let sink = Rc::clone(&operation.sink);
         let result = {
             let mut state = matched.session.state.borrow_mut();
@@ -247,8 +257,8 @@ impl Core {
         let Some(operation) = self.operation(matched.index) else {
             return;
         };
-        operation.has_reply |= report.is_authenticated;
         let can_resend = operation.resyncs < RESYNCS_MAX;
+        matched.session.state.borrow_mut().has_reported = true;
         match report.next {
             NextStep::Wait => self.counters.unacceptable += 1,
             NextStep::SendAgain if can_resend => {
