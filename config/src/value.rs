@@ -277,7 +277,10 @@ macro_rules! choice {
     (
         $(#[doc = $doc:literal])+
         pub enum $name:ident {
-            $( $(#[doc = $variant_doc:literal])+ $variant:ident = $text:literal ),+ $(,)?
+            $(
+                $(#[doc = $variant_doc:literal])+
+                $variant:ident = $text:literal $(| $alias:literal)*
+            ),+ $(,)?
         }
     ) => {
         $(#[doc = $doc])+
@@ -294,6 +297,20 @@ macro_rules! choice {
             }
 
             const ALL: &'static [(&'static str, Self)] = &[$( ($text, Self::$variant) ),+];
+
+            /// The value of a word or of another spelling of it; dashes and case do not count.
+            fn of_word(text: &str) -> Option<Self> {
+                let is_meant = |word: &&str| {
+                    let letters = |text: &str| text.replace('-', "").to_ascii_lowercase();
+                    letters(word) == letters(text)
+                };
+                $(
+                    if [$text $(, $alias)*].iter().any(is_meant) {
+                        return Some(Self::$variant);
+                    }
+                )+
+                None
+            }
         }
 
         impl $crate::section::Setting for $name {
@@ -308,7 +325,7 @@ macro_rules! choice {
                 reading: &mut $crate::reading::Reading<'_>,
             ) -> Option<Self> {
                 let text = $crate::value::text::<Self>(node, reading)?;
-                let found = Self::ALL.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+                let found = Self::of_word(text);
                 if found.is_none() {
                     let near = ocelli_model::suggest::nearest(
                         text,
@@ -321,7 +338,7 @@ macro_rules! choice {
                     );
                     reading.wrong(node.span, "no such choice", remedy);
                 }
-                found.map(|(_, value)| *value)
+                found
             }
 
             fn show(&self) -> Option<String> {

@@ -16,6 +16,7 @@ mod config_resource;
 pub mod config_source;
 pub mod demo;
 pub mod exit;
+mod init;
 mod lists;
 pub mod logging;
 pub mod output;
@@ -24,6 +25,7 @@ mod reading;
 pub mod run;
 pub mod runtime;
 pub mod simulate;
+mod snmp;
 
 use exit::{Exit, Failure};
 use logging::LogOptions;
@@ -42,10 +44,12 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  ocelli init --device 10.0.0.1 --community env:C --out ocelli.toml
   ocelli config check ocelli.toml          find mistakes before a node does
   ocelli values                            last values with their age
   ocelli subscribe                         live, one metrics group a line
   ocelli gaps list                         slots without data, and why
+  ocelli snmp walk -c env:C 10.0.0.1 system
   ocelli completions bash > /etc/bash_completion.d/ocelli
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial, 4 not found, 69 nobody listens,
@@ -53,6 +57,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partial, 4 not found, 69 nobody listens
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Ask a device and write a configuration for it.
+    Init(init::InitArgs),
     /// Check, show, compare or explain configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -71,6 +77,9 @@ enum Command {
     Subscribe(reading::SubscribeArgs),
     /// Print how a node is.
     Status(reading::StatusArgs),
+    /// Ask a device by hand, with net-snmp's letters.
+    #[command(subcommand)]
+    Snmp(snmp::SnmpCommand),
     /// Print the completion script of a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -93,6 +102,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
     match command {
+        Command::Init(args) => init::run(&args, streams),
         Command::Config(command) => config::run(command, streams),
         Command::Resources(command) => lists::resources(command, streams),
         Command::Plugins(command) => lists::plugins(command, streams),
@@ -100,6 +110,7 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Values(args) => reading::values(&args, streams),
         Command::Subscribe(args) => reading::subscribe(&args, streams),
         Command::Status(args) => reading::status(&args, streams),
+        Command::Snmp(command) => snmp::run(command, streams),
         Command::Completions(args) => completions::run(&args, Cli::command(), streams),
     }
 }

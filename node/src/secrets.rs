@@ -41,13 +41,37 @@ fn run(words: &[String], deadline: Duration) -> Result<Vec<u8>, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let output = read_within(&mut child, deadline);
-    if output.is_err() {
-        end_group(&child);
+    let child = command.spawn().map_err(|error| error.to_string())?;
+    let group = child.id();
+    // On a thread of its own, so that the deadline holds whatever the child does.
+    let (sender, receiver) = sync_channel(1);
+    std::thread::spawn(move || {
+        let _nobody_waits_any_more = sender.send(read_to_end(child));
+    });
+    receiver.recv_timeout(deadline).unwrap_or_else(|_| {
+        end_group(group);
+        Err(format!("it took longer than {} s", deadline.as_secs_f32()))
+    })
+}
+
+fn read_to_end(mut child: Child) -> Result<Vec<u8>, String> {
+    let limit = u64::try_from(SECRET_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    let mut output = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout
+            .take(limit)
+            .read_to_end(&mut output)
+            .map_err(|error| error.to_string())?;
+    }
+    if output.len() > SECRET_BYTES_MAX {
+        // Too long already, which the caller refuses; the rest would be waited for in vain.
+        end_group(child.id());
+        let _ended = child.wait();
+        return Ok(output);
     }
     let status = child.wait().map_err(|error| error.to_string())?;
-    let output = output?;
     if status.success() {
         Ok(output)
     } else {
@@ -55,27 +79,8 @@ fn run(words: &[String], deadline: Duration) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Reads on a thread of its own, so that the deadline holds whatever the child does.
-fn read_within(child: &mut Child, deadline: Duration) -> Result<Vec<u8>, String> {
-    let stdout = child.stdout.take().ok_or("it has no output")?;
-    let (sender, receiver) = sync_channel(1);
-    let limit = u64::try_from(SECRET_BYTES_MAX)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    std::thread::spawn(move || {
-        let mut output = Vec::new();
-        let read = stdout.take(limit).read_to_end(&mut output);
-        let _nobody_waits_any_more = sender.send(read.map(|_| output));
-    });
-    match receiver.recv_timeout(deadline) {
-        Ok(Ok(output)) => Ok(output),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("it took longer than {} s", deadline.as_secs_f32())),
-    }
-}
-
-fn end_group(child: &Child) {
-    if let Ok(id) = i32::try_from(child.id()) {
+fn end_group(group: u32) {
+    if let Ok(id) = i32::try_from(group) {
         let _it_has_ended_by_itself = killpg(Pid::from_raw(id), Signal::SIGKILL);
     }
 }

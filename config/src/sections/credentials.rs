@@ -30,7 +30,7 @@ choice! {
         /// HMAC-MD5-96.
         Md5 = "MD5",
         /// HMAC-SHA-96.
-        Sha1 = "SHA",
+        Sha1 = "SHA-1" | "SHA",
         /// HMAC-128-SHA-224.
         Sha224 = "SHA-224",
         /// HMAC-192-SHA-256.
@@ -48,7 +48,7 @@ choice! {
         /// CBC-DES.
         Des = "DES",
         /// CFB128-AES-128.
-        Aes128 = "AES-128",
+        Aes128 = "AES-128" | "AES",
         /// AES-192, keys extended after Blumenthal (net-snmp's `AES-192`).
         Aes192 = "AES-192",
         /// AES-256, keys extended after Blumenthal (net-snmp's `AES-256`).

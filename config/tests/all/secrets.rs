@@ -249,3 +249,30 @@ fn the_canary_is_in_no_output() {
         }
     }
 }
+
+#[test]
+fn protocols_are_known_by_each_spelling_that_people_use() {
+    let check = |auth: &str, privacy: &str, expected: usize| {
+        let text = format!(
+            "[[credentials.snmp]]\nversion = \"3\"\nuser = \"u\"\n\
+             auth = {{ protocol = {auth:?}, secret = {{ env = \"A\" }} }}\n\
+             priv = {{ protocol = {privacy:?}, secret = {{ env = \"B\" }} }}\n"
+        );
+        let loaded = read_files(&[&text]).unwrap();
+        assert_eq!(
+            loaded.config.snmp_credentials.len(),
+            expected,
+            "{auth} {privacy}"
+        );
+    };
+    for (auth, privacy) in [
+        ("SHA", "AES"),
+        ("sha1", "aes128"),
+        ("SHA-1", "AES-256-C"),
+        ("md5", "DES"),
+    ] {
+        check(auth, privacy, 1);
+    }
+    check("SHA-3", "AES", 0);
+    check("SHA", "3DES", 0);
+}

@@ -326,5 +326,6 @@ fn last_good(
     };
     let copy = read_last_good(&data_dir).map_err(|error| missing(&format!(": {error}")))?;
     let copy = copy.ok_or_else(|| missing(""))?;
+    let copy = config.overrides.lay_over(copy)?;
     load(copy, options).map_err(|error| invalid_failure(&error))
 }

@@ -33,13 +33,13 @@ pub enum LogFormat {
 pub struct LogOptions {
     /// Form of the log on stderr.
     #[arg(
-        long = "log",
+        long,
         global = true,
         value_enum,
         default_value = "text",
         value_name = "FORM"
     )]
-    pub format: LogFormat,
+    pub log: LogFormat,
     /// What is logged: a level, or `target=level,…`.
     #[arg(long, global = true, env = "OCELLI_LOG", default_value = DEFAULT_FILTER)]
     #[arg(value_name = "FILTER", hide_env_values = true)]
@@ -61,7 +61,7 @@ pub fn start(options: &LogOptions) -> Result<(), Failure> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    let set = match options.format {
+    let set = match options.log {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
         LogFormat::Text => subscriber.event_format(Logfmt).try_init(),
     };
