@@ -134,11 +134,25 @@ impl Definitions {
     /// # Errors
     /// [`EntryError`].
     pub fn record(&self, entry: &Entry) -> Result<Arc<Record>, EntryError> {
+        let resolved = self.resolve(entry.stream().origin, entry.head());
+        self.record_of(entry, resolved.map_err(RecordError::from)?)
+    }
+
+    /// As [`Self::record`], for an entry whose head is resolved.
+    ///
+    /// # Errors
+    /// [`EntryError`].
+    pub fn record_of(
+        &self,
+        entry: &Entry,
+        resolved: ResolvedHead,
+    ) -> Result<Arc<Record>, EntryError> {
         let key = (entry.block().position(), entry.index());
         if let Some((_, known)) = self.cache.lock().records.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let record = Arc::new(self.decode(entry.stream(), entry.view(), entry.body()?)?);
+        let record = decode_entry(entry.stream(), entry.view(), resolved, entry.body()?)?;
+        let record = Arc::new(record);
         self.cache.lock().insert(key, &record);
         Ok(record)
     }

@@ -57,7 +57,7 @@ impl Node {
         let mut encoder = Encoder::default();
         encoder.add_ids(bus.handle().reserve_ids(50_000).unwrap());
         Self {
-            source: RecordSource::new(Arc::clone(&bus)).unwrap(),
+            source: RecordSource::new(Arc::clone(&bus)),
             bus,
             encoder,
             pairs: ["sw1", "sw2"]
@@ -99,8 +99,8 @@ impl Node {
         }
     }
 
-    async fn subscribe(&self, request: SubscriptionRequest) -> Subscription {
-        Subscription::begin(&self.source, request).await.unwrap()
+    fn subscribe(&self, request: SubscriptionRequest) -> Subscription {
+        Subscription::begin(&self.source, request).unwrap()
     }
 }
 
@@ -141,7 +141,7 @@ fn a_subscriber_gets_what_its_filter_picks_and_goes_on_from_its_cursor() {
             from: StartFrom::Oldest,
             ..SubscriptionRequest::default()
         };
-        let mut first = node.subscribe(request.clone()).await;
+        let mut first = node.subscribe(request.clone());
         assert_eq!(held(&mut first).await, named(&[("sw2", 0)]));
         let text = first.cursor().to_string();
         drop(first);
@@ -151,7 +151,7 @@ fn a_subscriber_gets_what_its_filter_picks_and_goes_on_from_its_cursor() {
             from: StartFrom::Cursor(cursor),
             ..request
         };
-        let mut second = node.subscribe(request).await;
+        let mut second = node.subscribe(request);
         assert_eq!(
             held(&mut second).await,
             named(&[("sw2", 1)]),
@@ -170,7 +170,7 @@ fn a_cursor_covers_exactly_what_was_handed_out() {
             from: StartFrom::Oldest,
             ..SubscriptionRequest::default()
         };
-        let mut first = node.subscribe(request.clone()).await;
+        let mut first = node.subscribe(request.clone());
         // The first of two batches of one block, and then the connection breaks.
         assert!(matches!(first.next().await.unwrap(), Item::Record(_)));
         let cursor = first.cursor();
@@ -178,7 +178,7 @@ fn a_cursor_covers_exactly_what_was_handed_out() {
             from: StartFrom::Cursor(cursor),
             ..request
         };
-        let mut second = node.subscribe(request).await;
+        let mut second = node.subscribe(request);
         let rest = named(&[("sw2", 0), ("sw1", 1), ("sw2", 1)]);
         assert_eq!(held(&mut second).await, rest);
     });
@@ -189,7 +189,7 @@ fn from_now_leaves_out_what_was_before_also_after_a_resume() {
     runtime().block_on(async {
         let mut node = Node::new();
         node.poll(0).await;
-        let mut first = node.subscribe(SubscriptionRequest::default()).await;
+        let mut first = node.subscribe(SubscriptionRequest::default());
         node.poll(1).await;
         assert_eq!(held(&mut first).await, named(&[("sw1", 1), ("sw2", 1)]));
         let from = StartFrom::Cursor(first.cursor());
@@ -198,7 +198,7 @@ fn from_now_leaves_out_what_was_before_also_after_a_resume() {
             from,
             ..SubscriptionRequest::default()
         };
-        let mut second = node.subscribe(request).await;
+        let mut second = node.subscribe(request);
         assert_eq!(held(&mut second).await, named(&[("sw1", 2), ("sw2", 2)]));
     });
 }
@@ -208,31 +208,27 @@ fn a_cursor_of_another_selection_needs_rebase() {
     runtime().block_on(async {
         let mut node = Node::new();
         node.poll(0).await;
-        let mut first = node
-            .subscribe(SubscriptionRequest {
-                selection: of_resource("sw1"),
-                from: StartFrom::Oldest,
-                ..SubscriptionRequest::default()
-            })
-            .await;
+        let mut first = node.subscribe(SubscriptionRequest {
+            selection: of_resource("sw1"),
+            from: StartFrom::Oldest,
+            ..SubscriptionRequest::default()
+        });
         held(&mut first).await;
         let request = SubscriptionRequest {
             selection: of_resource("sw2"),
             from: StartFrom::Cursor(first.cursor()),
             ..SubscriptionRequest::default()
         };
-        let refused = Subscription::begin(&node.source, request.clone()).await;
+        let refused = Subscription::begin(&node.source, request.clone());
         let error = refused.err().unwrap();
         assert!(
             matches!(error, SubscriptionError::OtherSelection),
             "{error}"
         );
-        let mut rebased = node
-            .subscribe(SubscriptionRequest {
-                rebase: true,
-                ..request
-            })
-            .await;
+        let mut rebased = node.subscribe(SubscriptionRequest {
+            rebase: true,
+            ..request
+        });
         assert_eq!(
             held(&mut rebased).await,
             [],
@@ -252,7 +248,7 @@ fn from_latest_begins_with_last_values_and_goes_on_live() {
             from: StartFrom::Latest,
             ..SubscriptionRequest::default()
         };
-        let mut subscription = node.subscribe(request).await;
+        let mut subscription = node.subscribe(request);
         assert_eq!(
             held(&mut subscription).await,
             named(&[("sw1", 4), ("sw2", 4)])
@@ -272,13 +268,11 @@ fn in_latest_mode_the_newest_of_each_pair_comes_and_the_rest_is_counted() {
         for tick in 0..4 {
             node.poll(tick).await;
         }
-        let mut subscription = node
-            .subscribe(SubscriptionRequest {
-                from: StartFrom::Oldest,
-                mode: Mode::Latest,
-                ..SubscriptionRequest::default()
-            })
-            .await;
+        let mut subscription = node.subscribe(SubscriptionRequest {
+            from: StartFrom::Oldest,
+            mode: Mode::Latest,
+            ..SubscriptionRequest::default()
+        });
         let Item::Lag { skipped } = subscription.next().await.unwrap() else {
             panic!("the lag comes first");
         };
@@ -301,13 +295,22 @@ fn two_subscribers_share_one_decoded_batch() {
                 from: StartFrom::Oldest,
                 ..SubscriptionRequest::default()
             };
-            let Item::Record(record) = node.subscribe(request).await.next().await.unwrap() else {
+            let Item::Record(record) = node.subscribe(request).next().await.unwrap() else {
                 panic!("a record");
             };
             batches.push(record);
         }
         assert!(Arc::ptr_eq(&batches[0], &batches[1]));
     });
+}
+
+fn clock_event() -> Event {
+    Event {
+        kind: "clock_stepped".into(),
+        severity: Severity::Warning,
+        text: "the wall clock went \"back\"".into(),
+        fields: vec![("step_ms".into(), "-2000".into())],
+    }
 }
 
 #[test]
@@ -327,12 +330,7 @@ fn gaps_and_events_come_where_they_were_asked_for() {
         node.encoder
             .push_gap(cache, pair, &gap, WallMs(125_000))
             .unwrap();
-        let event = Event {
-            kind: "clock_stepped".into(),
-            severity: Severity::Warning,
-            text: "the wall clock went \"back\"".into(),
-            fields: vec![("step_ms".into(), "-2000".into())],
-        };
+        let event = clock_event();
         node.encoder
             .push_event(None, &event, WallMs(126_000))
             .unwrap();
@@ -344,7 +342,7 @@ fn gaps_and_events_come_where_they_were_asked_for() {
                 include,
                 ..SubscriptionRequest::default()
             };
-            let mut subscription = node.subscribe(request).await;
+            let mut subscription = node.subscribe(request);
             let mut into = Vec::new();
             let renderer = RecordRenderer::default();
             while let Some(item) = subscription.next_held().await.unwrap() {

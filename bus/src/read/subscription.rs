@@ -111,9 +111,6 @@ pub enum SubscriptionError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Entries cannot be decoded.
-    #[error(transparent)]
-    Source(#[from] SourceError),
 }
 
 /// A subscription under way.
@@ -137,7 +134,7 @@ impl Subscription {
     ///
     /// # Errors
     /// [`SubscriptionError`].
-    pub async fn begin(
+    pub fn begin(
         source: &Arc<RecordSource>,
         request: SubscriptionRequest,
     ) -> Result<Self, SubscriptionError> {
@@ -169,10 +166,7 @@ impl Subscription {
             .only(move |stream, head| stream.lane == Lane::Data && is_included(include, head));
         let reader = source.bus().reader(options)?;
         let first = if from == StartFrom::Latest {
-            source
-                .last_batches(|head| selection.has_entry(head))
-                .await?
-                .into()
+            source.last_batches(|head| selection.has_entry(head)).into()
         } else {
             VecDeque::new()
         };
@@ -215,10 +209,10 @@ impl Subscription {
     /// The next item, as soon as there is one. Not to be cancelled but to end the subscription.
     ///
     /// # Errors
-    /// [`SubscriptionError::Read`] or [`SubscriptionError::Source`]; the subscription is over.
+    /// [`SubscriptionError::Read`]; the subscription is over.
     pub async fn next(&mut self) -> Result<Item, SubscriptionError> {
         loop {
-            if let Some(item) = self.next_at_hand().await? {
+            if let Some(item) = self.next_at_hand() {
                 return Ok(item);
             }
             let delivery = self.reader.next().await?;
@@ -234,7 +228,7 @@ impl Subscription {
     /// As [`Self::next`].
     pub async fn next_held(&mut self) -> Result<Option<Item>, SubscriptionError> {
         loop {
-            if let Some(item) = self.next_at_hand().await? {
+            if let Some(item) = self.next_at_hand() {
                 return Ok(Some(item));
             }
             let Some(delivery) = self.reader.next_held().await? else {
@@ -246,47 +240,46 @@ impl Subscription {
         }
     }
 
-    async fn next_at_hand(&mut self) -> Result<Option<Item>, SubscriptionError> {
+    fn next_at_hand(&mut self) -> Option<Item> {
         if let Some(record) = self.first.pop_front() {
-            return Ok(Some(Item::Record(record)));
+            return Some(Item::Record(record));
         }
         if self.skipped > 0 {
-            return Ok(Some(Item::Lag {
+            return Some(Item::Lag {
                 skipped: std::mem::take(&mut self.skipped),
-            }));
+            });
         }
         while let Some(entry) = self.queue.pop_front() {
-            let record = self.record_of(&entry).await?;
+            let record = self.record_of(&entry);
             self.mark_taken(&entry);
             if self.queue.is_empty() {
                 self.mark_passed_over();
             }
             if let Some(record) = record {
-                return Ok(Some(Item::Record(record)));
+                return Some(Item::Record(record));
             }
         }
-        Ok(None)
+        None
     }
 
     /// The record, if it is wanted. What is damaged is passed over with a warning: one bad entry
     /// must not end all subscriptions.
-    async fn record_of(&mut self, entry: &Entry) -> Result<Option<Arc<Record>>, SubscriptionError> {
-        let resolved = match self.source.resolve(entry).await {
+    fn record_of(&mut self, entry: &Entry) -> Option<Arc<Record>> {
+        let resolved = match self.source.resolve(entry) {
             Ok(resolved) => resolved,
-            Err(SourceError::Read(error)) => return Err(error.into()),
             Err(error) => {
                 warn_passed_over(entry, &error);
-                return Ok(None);
+                return None;
             }
         };
         if !self.selection.has_entry(&resolved) {
-            return Ok(None);
+            return None;
         }
         match self.source.decode(entry, resolved) {
-            Ok(record) => Ok(Some(record)),
+            Ok(record) => Some(record),
             Err(error) => {
                 warn_passed_over(entry, &error);
-                Ok(None)
+                None
             }
         }
     }
