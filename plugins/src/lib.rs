@@ -8,6 +8,10 @@
 pub mod discovery;
 pub mod enrichment;
 pub mod polling;
+pub mod profiles;
 pub mod run;
 pub mod snmp_access;
 pub mod table_sink;
+
+#[cfg(test)]
+mod testing;

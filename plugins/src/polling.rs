@@ -18,7 +18,9 @@ use crate::run::{PluginFuture, Run};
 use crate::snmp_access::SnmpAccess;
 use crate::table_sink::TableSink;
 
+mod reading;
 mod requests;
+pub mod snmp;
 
 pub(crate) use requests::RequestCache;
 

@@ -25,6 +25,9 @@ pub struct SnmpFailure {
     pub cause: GapCause,
     /// The last thing read, an OID; empty if nothing was.
     pub reached: String,
+    /// Whether asking on makes no sense: silence, a deadline passed. Otherwise a single column
+    /// failed.
+    pub ends_run: bool,
 }
 
 /// What came of an operation: the sink, and why it ended early if it did.
@@ -125,6 +128,7 @@ impl SnmpAccess for SessionAccess {
                     let failure = result.err().map(|error| SnmpFailure {
                         cause: error.gap_cause(),
                         reached: String::new(),
+                        ends_run: true,
                     });
                     (sink, failure)
                 }
@@ -145,6 +149,7 @@ fn impossible(error: &dyn std::fmt::Display) -> SnmpFailure {
     SnmpFailure {
         cause: GapCause::because(GapKind::PluginError, &error.to_string()),
         reached: String::new(),
+        ends_run: false,
     }
 }
 
@@ -165,5 +170,6 @@ fn walk_failure(outcome: &WalkOutcome) -> Option<SnmpFailure> {
     Some(SnmpFailure {
         cause,
         reached: reached.map(ToString::to_string).unwrap_or_default(),
+        ends_run: matches!(outcome.end, WalkEnd::Failed(_)),
     })
 }

@@ -126,18 +126,31 @@ impl RawTable {
             RawValue::Float(value) => (Tag::Float, value.to_bits()),
             RawValue::Text(octets) => (Tag::Text, self.keep_text(octets)?),
         };
-        if matches!(tag, Tag::Counter32 | Tag::Counter64) && !self.is_counter_time[row] {
-            self.is_counter_time[row] = true;
-            self.times[row] = time;
+        self.set((column, row), (tag, bits), time);
+        self.columns[column].expected_row = row + 1;
+        Ok(())
+    }
+
+    /// Puts at `to` (column, row that there is) what stands at `from` (column, row) of another
+    /// table, if anything does.
+    ///
+    /// # Errors
+    /// [`TableFull`] as [`Self::put`].
+    pub fn copy_cell(
+        &mut self,
+        to: (usize, usize),
+        other: &RawTable,
+        from: (usize, usize),
+    ) -> Result<(), TableFull> {
+        let Some((tag, mut bits)) = other.raw(from.0, from.1) else {
+            return Ok(());
+        };
+        if tag == Tag::Text {
+            bits = self.keep_text(other.text_at(bits))?;
         }
-        let column = &mut self.columns[column];
-        if column.tags.len() <= row {
-            column.tags.resize(row + 1, Tag::Missing);
-            column.bits.resize(row + 1, 0);
+        if tag != Tag::Missing && to.1 < self.rows() {
+            self.set(to, (tag, bits), other.time(from.1));
         }
-        column.tags[row] = tag;
-        column.bits[row] = bits;
-        column.expected_row = row + 1;
         Ok(())
     }
 
@@ -212,6 +225,23 @@ impl RawTable {
     fn raw(&self, column: usize, row: usize) -> Option<(Tag, u64)> {
         let column = self.columns.get(column)?;
         Some((*column.tags.get(row)?, *column.bits.get(row)?))
+    }
+
+    /// Sets a cell of a row that there is; columns out of range are ignored.
+    fn set(&mut self, (column, row): (usize, usize), (tag, bits): (Tag, u64), time: WallMs) {
+        let Some(column) = self.columns.get_mut(column) else {
+            return;
+        };
+        if column.tags.len() <= row {
+            column.tags.resize(row + 1, Tag::Missing);
+            column.bits.resize(row + 1, 0);
+        }
+        column.tags[row] = tag;
+        column.bits[row] = bits;
+        if matches!(tag, Tag::Counter32 | Tag::Counter64) && !self.is_counter_time[row] {
+            self.is_counter_time[row] = true;
+            self.times[row] = time;
+        }
     }
 
     fn text_at(&self, bits: u64) -> &[u8] {
