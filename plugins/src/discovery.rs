@@ -9,6 +9,9 @@ use ocelli_model::resource::ResourceFile;
 
 use crate::run::{PluginFuture, Run};
 
+pub mod by_hand;
+pub mod json;
+
 /// A run that found nothing out. The last good set stays in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -14,6 +14,11 @@ use crate::polling::Scratch;
 use crate::run::{PluginFuture, Run};
 use crate::snmp_access::{SnmpAccess, SnmpFailure};
 
+mod device;
+mod interfaces;
+pub mod snmp;
+mod variant;
+
 /// What an enrichment run works on.
 #[derive(Clone, Copy)]
 pub struct EnrichRun<'run> {

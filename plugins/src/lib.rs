@@ -9,9 +9,11 @@ pub mod discovery;
 pub mod enrichment;
 pub mod polling;
 pub mod profiles;
+pub mod registry;
 pub mod run;
 pub mod snmp_access;
 pub mod table_sink;
 
 #[cfg(test)]
+#[path = "testing_tests.rs"]
 mod testing;

@@ -18,6 +18,7 @@ use crate::run::{PluginFuture, Run};
 use crate::snmp_access::SnmpAccess;
 use crate::table_sink::TableSink;
 
+pub mod host;
 mod reading;
 mod requests;
 pub mod snmp;
