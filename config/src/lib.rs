@@ -56,4 +56,4 @@ pub use source::{
     FILE_BYTES_MAX, FILES_MAX, Place, ReadError, Source, SourceId, SourceKind, Sources, Span,
     read_path,
 };
-pub use value::{Labels, Name, NameError};
+pub use value::{Labels, Name, NameError, quoted};

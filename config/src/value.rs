@@ -93,8 +93,9 @@ pub(crate) fn text<'a, T: Setting>(node: &'a Node, reading: &mut Reading<'_>) ->
     None
 }
 
-/// A string as TOML writes it.
-pub(crate) fn quoted(text: &str) -> String {
+/// A string as TOML writes it, quotes included.
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for letter in text.chars() {
         match letter {

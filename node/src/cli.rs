@@ -24,7 +24,7 @@ pub mod poll;
 mod reading;
 pub mod run;
 pub mod runtime;
-pub mod simulate;
+mod simulate;
 mod snmp;
 
 use exit::{Exit, Failure};
@@ -80,6 +80,8 @@ enum Command {
     /// Ask a device by hand, with net-snmp's letters.
     #[command(subcommand)]
     Snmp(snmp::SnmpCommand),
+    /// Simulate SNMP agents on loopback addresses.
+    Simulate(simulate::SimulateArgs),
     /// Print the completion script of a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -111,6 +113,7 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Subscribe(args) => reading::subscribe(&args, streams),
         Command::Status(args) => reading::status(&args, streams),
         Command::Snmp(command) => snmp::run(command, streams),
+        Command::Simulate(args) => simulate::run(args, streams),
         Command::Completions(args) => completions::run(&args, Cli::command(), streams),
     }
 }

@@ -9,6 +9,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use ocelli_config::{Name, quoted};
 use ocelli_model::clock::Clock as _;
 use ocelli_model::oid::Oid;
 use ocelli_model::secret::Secret;
@@ -115,8 +116,8 @@ impl Place {
     /// As the configuration takes it.
     fn toml(&self) -> String {
         match self {
-            Self::Environment(name) => format!("{{ env = {name:?} }}"),
-            Self::File(path) => format!("{{ file = {:?} }}", path.display().to_string()),
+            Self::Environment(name) => format!("{{ env = {} }}", quoted(name)),
+            Self::File(path) => format!("{{ file = {} }}", quoted(&path.display().to_string())),
             Self::InClear => String::new(),
         }
     }
@@ -253,12 +254,7 @@ fn write(path: &Path, text: &str, is_forced: bool) -> Result<(), Failure> {
 /// The file: everything that it sets with a word of why, what else there is as comments.
 fn configuration(args: &InitArgs, answers: &Answers) -> String {
     let [name, description, _, _] = answers;
-    // `|` parts identities in Panoptes' formats; a name with it is none for a resource.
-    let id = if name.trim().is_empty() || name.contains('|') {
-        &args.device
-    } else {
-        name
-    };
+    let id = resource_id(name).unwrap_or_else(|| args.device.clone());
     format!(
         "\
 # Written by `ocelli init`. All keys: `ocelli config reference`. Check: `ocelli config check`.
@@ -281,8 +277,8 @@ kind = \"static\"
 
 # {description}
 [[discovery.resource]]
-endpoint = {endpoint:?}
-id = {id:?}
+endpoint = {endpoint}
+id = {id}
 
 # What changes slowly: device, interface names and speeds.
 [[enrichment]]
@@ -309,10 +305,16 @@ every = \"60s\"
 [[credentials.snmp]]
 {credential}",
         description = shown(description),
-        endpoint = args.device,
-        id = shown(id),
+        endpoint = quoted(&args.device),
+        id = quoted(&id),
         credential = credential(args),
     )
+}
+
+/// The device's name if a resource may have it: `|` parts identities in Panoptes' formats.
+fn resource_id(name: &str) -> Option<String> {
+    let name = shown(name).trim().to_owned();
+    (Name::new(&name).is_ok() && !name.contains('|')).then_some(name)
 }
 
 fn credential(args: &InitArgs) -> String {
@@ -321,7 +323,7 @@ fn credential(args: &InitArgs) -> String {
         let place = args.community.as_ref().map(Place::toml).unwrap_or_default();
         return format!("version = \"{version}\"\ncommunity = {place}\n");
     };
-    let mut text = format!("version = \"3\"\nuser = {user:?}\n");
+    let mut text = format!("version = \"3\"\nuser = {}\n", quoted(user));
     if let Some(place) = &args.auth_secret {
         let (protocol, secret) = (args.auth_protocol.name(), place.toml());
         text.push_str(&format!(

@@ -141,6 +141,11 @@ impl Streams {
             .map_err(|error| stdout_failure(&error))
     }
 
+    /// The stream of data itself, for what writes by itself.
+    pub fn data(&mut self) -> &mut dyn Write {
+        &mut *self.data
+    }
+
     /// Passes on what is buffered: after each line of a stream, and at the end.
     ///
     /// # Errors
