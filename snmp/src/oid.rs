@@ -5,12 +5,16 @@
 //! Does not: text, names of MIB objects (`ocelli_model::oid`, `plugins`).
 //! In: bytes of a peer, or an [`Oid`]. Out: arcs, or [`BerError::BadOid`], [`OidEncodeError`].
 
+mod octets;
+
 use std::cmp::Ordering;
 use std::fmt;
 
 use ocelli_model::oid::{ARCS_MAX, Oid};
 
 use crate::ber::BerError;
+
+use octets::Octets;
 
 /// Octets of the longest OID: 128 arcs of five octets each (RFC 2578 §3.5).
 pub const OID_OCTETS_MAX: usize = ARCS_MAX * 5;
@@ -31,7 +35,7 @@ pub struct OidRef<'a>(&'a [u8]);
 
 /// An OID encoded once, to be sent and compared many times.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct EncodedOid(Vec<u8>);
+pub struct EncodedOid(Octets);
 
 /// Whatever can stand as a name in a request.
 pub trait Name {
@@ -274,20 +278,19 @@ impl EncodedOid {
         for arc in rest {
             push_arc(&mut contents, *arc);
         }
-        Ok(Self(contents))
+        let mut encoded = Self::default();
+        encoded.0.set(&contents, &[]);
+        Ok(encoded)
     }
 
     /// Becomes a copy of `oid`, in the memory that it has.
     pub fn set(&mut self, oid: OidRef<'_>) {
-        self.0.clear();
-        self.0.extend_from_slice(oid.0);
+        self.0.set(oid.0, &[]);
     }
 
     /// Becomes `column` followed by `index`, in the memory that it has.
     pub fn set_instance(&mut self, column: OidRef<'_>, index: Index<'_>) {
-        self.0.clear();
-        self.0.extend_from_slice(column.0);
-        self.0.extend_from_slice(index.0);
+        self.0.set(column.0, index.0);
     }
 
     /// Becomes `name` if that is greater and differs in its last octet alone, as the next row of a
@@ -308,14 +311,16 @@ impl EncodedOid {
 
     /// Appends one arc.
     pub fn push(&mut self, arc: u32) {
-        push_arc(&mut self.0, arc);
+        let mut contents = self.0.as_slice().to_vec();
+        push_arc(&mut contents, arc);
+        self.0.set(&contents, &[]);
     }
 
     /// Borrowed.
     #[must_use]
     #[inline]
     pub fn as_oid_ref(&self) -> OidRef<'_> {
-        OidRef(&self.0)
+        OidRef(self.0.as_slice())
     }
 }
 

@@ -157,7 +157,6 @@ proptest! {
 
 #[test]
 fn a_step_is_taken_only_to_a_greater_last_arc_of_the_same_parent() {
-    let encoded = |text: &str| EncodedOid::new(&text.parse().unwrap()).unwrap();
     let check = |from: &str, to: &str, expected: bool| {
         let (mut from, to) = (encoded(from), encoded(to));
         let before = from.clone();
@@ -183,4 +182,20 @@ fn a_step_is_taken_only_to_a_greater_last_arc_of_the_same_parent() {
         "1.3.6.1.2.1.2.2.1.1.8.1.1.1.1.1.1.1.1.2",
         false,
     );
+}
+
+#[test]
+fn short_and_long_names_are_equal_by_their_octets_and_change_into_each_other() {
+    let long = "1.3.6.1.2.1.4.34.1.3.2.16.254.128.0.0.0.0.0.0.2.0.94.255.254.0.1.1.1.1.1.1.1.1.1.1";
+    let short = "1.3.6.1.2.1.2.2.1.1.7";
+    let mut changing = encoded(short);
+    for text in [long, short, long, long, short] {
+        changing.set(encoded(text).as_oid_ref());
+        assert_eq!(changing, encoded(text));
+        assert_eq!(changing.as_oid_ref().to_string(), text);
+    }
+    let mut stepping = encoded(long);
+    let next = encoded(&long.replace(".1.1.1.1.1.1.1.1.1.1", ".1.1.1.1.1.1.1.1.1.2"));
+    assert!(stepping.step_to(next.as_oid_ref()));
+    assert_eq!(stepping, next);
 }

@@ -32,9 +32,9 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 pub(crate) struct Column {
     /// Position in the plan.
-    position: usize,
+    position: u16,
     /// Octets of the column's own OID.
-    octets: usize,
+    octets: u16,
     /// The last name read, at first the column itself.
     cursor: EncodedOid,
     cells: u32,
@@ -86,8 +86,9 @@ impl Walk {
     /// At the start of all columns.
     pub(crate) fn new(plan: &WalkPlan) -> Self {
         let column = |(position, oid): (usize, &EncodedOid)| Column {
-            position,
-            octets: oid.as_oid_ref().as_ber().len(),
+            // A plan has at most `WALK_COLUMNS_MAX` columns, an OID 640 octets.
+            position: u16::try_from(position).unwrap_or(u16::MAX),
+            octets: u16::try_from(oid.as_oid_ref().as_ber().len()).unwrap_or(u16::MAX),
             cursor: oid.clone(),
             cells: 0,
             is_ended: false,
@@ -175,7 +176,8 @@ impl Walk {
                         has_advanced = true;
                         self.cells += 1;
                         self.bytes += value_bytes(index.as_ber().len(), &varbind.value);
-                        sink.varbind(column.position, index, varbind.value, received);
+                        let position = usize::from(column.position);
+                        sink.varbind(position, index, varbind.value, received);
                     }
                     Step::Hole => has_advanced = true,
                     Step::BeyondLimit => self.end = Some(WalkEnd::RowLimit),
@@ -293,7 +295,7 @@ impl Column {
         }
         // Nearly always the next row. Before the first cell the last octet is the column's own.
         let index = if self.cells > 0 && self.cursor.step_to(varbind.name) {
-            varbind.name.index_behind(self.octets)
+            varbind.name.index_behind(usize::from(self.octets))
         } else {
             let Some(index) = self.index_of(varbind.name, plan) else {
                 return Step::End;
@@ -316,13 +318,13 @@ impl Column {
     }
 
     fn index_of<'a>(&self, name: OidRef<'a>, plan: &[EncodedOid]) -> Option<Index<'a>> {
-        name.index_under(plan[self.position].as_oid_ref())
+        name.index_under(plan[usize::from(self.position)].as_oid_ref())
     }
 
     fn fail(&mut self, error: ColumnError) -> ColumnFailure {
         self.is_ended = true;
         ColumnFailure {
-            column: self.position,
+            column: usize::from(self.position),
             last_oid: self.cursor.as_oid_ref().to_oid(),
             error,
         }
@@ -330,7 +332,7 @@ impl Column {
 
     /// The arcs of the row last read; none before the first.
     fn row<'a>(&'a self, plan: &[EncodedOid]) -> impl Iterator<Item = u32> + use<'a> {
-        let prefix = plan[self.position].as_oid_ref();
+        let prefix = plan[usize::from(self.position)].as_oid_ref();
         let index = self.cursor.as_oid_ref().index_under(prefix);
         index.into_iter().flat_map(Index::arcs)
     }
