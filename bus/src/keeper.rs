@@ -7,16 +7,19 @@
 //! does the work itself (next segment) or leaves it to the next start (footer).
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::disk::LogFile;
+use crate::log::LogMap;
 use crate::retention_gaps::OwedGaps;
 use crate::retire;
 use crate::segment::SegmentNumber;
 use crate::shared::{DiskState, Shared, Spare, is_full};
+use crate::space::{AppendRate, full_in_seconds};
 use crate::statistics::Counters;
 use crate::writer::segment_file::SegmentFile;
 
@@ -39,6 +42,7 @@ pub(crate) enum Chore {
 
 /// Runs until it is told to end or nobody can tell it any more.
 pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>, mut owed: OwedGaps) {
+    let mut rate = AppendRate::default();
     loop {
         match chores.recv_timeout(TICK) {
             Ok(Chore::PrepareSegment(number)) => prepare(shared, number),
@@ -49,7 +53,7 @@ pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>, mut owed: OwedGaps)
                 save_checkpoint(shared);
             }
             Ok(Chore::Tick(answer)) => {
-                tick(shared, &mut owed);
+                tick(shared, &mut owed, &mut rate);
                 // A caller that no longer waits needs no answer.
                 answer.send(()).ok();
             }
@@ -58,19 +62,19 @@ pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>, mut owed: OwedGaps)
                 answer.send(()).ok();
                 return;
             }
-            Err(RecvTimeoutError::Timeout) => tick(shared, &mut owed),
+            Err(RecvTimeoutError::Timeout) => tick(shared, &mut owed, &mut rate),
             Err(RecvTimeoutError::Disconnected) => return end(shared),
         }
     }
 }
 
-fn tick(shared: &Shared, owed: &mut OwedGaps) {
+fn tick(shared: &Shared, owed: &mut OwedGaps, rate: &mut AppendRate) {
     save_cursors(shared);
     owed.pay(shared);
     if let Err(error) = retire::retire(shared, owed) {
         tracing::warn!(%error, "retention did not finish; it goes on in a second");
     }
-    look_at_space(shared);
+    look_at_space(shared, rate);
 }
 
 fn end(shared: &Shared) {
@@ -160,7 +164,7 @@ pub(crate) fn seal(shared: &Shared, active: SegmentFile) -> io::Result<()> {
 
 // === Space ===
 
-fn look_at_space(shared: &Shared) {
+fn look_at_space(shared: &Shared, rate: &mut AppendRate) {
     let free_bytes = match shared.disk.free_bytes(&shared.directory.segments()) {
         Ok(free_bytes) => free_bytes,
         Err(error) => {
@@ -168,10 +172,11 @@ fn look_at_space(shared: &Shared) {
             return;
         }
     };
+    let full_in_seconds = forecast(shared, free_bytes, rate);
     shared.status.send_if_modified(|status| {
-        let is_new = status.free_bytes != free_bytes;
-        status.free_bytes = free_bytes;
-        is_new
+        let before = *status;
+        (status.free_bytes, status.full_in_seconds) = (free_bytes, full_in_seconds);
+        *status != before
     });
     let disk = shared.status.borrow().disk;
     match disk {
@@ -190,6 +195,14 @@ fn look_at_space(shared: &Shared) {
         }
         DiskState::Ok | DiskState::Low | DiskState::Failing => {}
     }
+}
+
+fn forecast(shared: &Shared, free_bytes: u64, rate: &mut AppendRate) -> Option<u64> {
+    let appended = shared.counters.block_bytes.load(Ordering::Relaxed);
+    let rate = rate.observe(shared.clock.monotonic(), appended)?;
+    let sum = |map: &LogMap| map.segments.values().map(|meta| meta.file_bytes).sum();
+    let held: u64 = shared.log.read(sum);
+    full_in_seconds(rate, held, free_bytes, &shared.options)
 }
 
 fn lower_to(shared: &Shared, state: DiskState) {

@@ -37,6 +37,7 @@ mod retire;
 mod segment;
 mod seq_ranges;
 mod shared;
+mod space;
 mod statistics;
 mod stored;
 mod tail;

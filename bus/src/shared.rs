@@ -43,8 +43,8 @@ pub struct BusStatus {
     pub disk: DiskState,
     /// Bytes free in the file system when last asked.
     pub free_bytes: u64,
-    /// Seconds until the disk is full at the rate of the last minutes; `None`: it will not be,
-    /// retention comes first.
+    /// Seconds until the disk is full at the rate of the last minute; `None`: retention comes
+    /// first, or the rate is not known yet.
     pub full_in_seconds: Option<u64>,
 }
 
