@@ -9,6 +9,7 @@ use ocelli_snmp::message::{CommunityMessage, Version, encode_request};
 use ocelli_snmp::oid::OidRef;
 use ocelli_snmp::pdu::{ErrorStatus, Request, RequestId, RequestKind};
 use ocelli_snmp::v3::{Outgoing, Peer, Received};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -219,6 +220,43 @@ fn a_walk_over_everything_ends_and_visits_every_row_once() {
     assert_eq!((counts.get_next, counts.names), (seen + 1, seen + 1));
 }
 
+/// Asks by v1; error status and the names answered.
+fn ask_v1(simulator: &Simulator, kind: RequestKind, text: &str) -> (ErrorStatus, Vec<String>) {
+    let (socket, mut buffer) = (socket(), [0; 500]);
+    let names = names(&[text]);
+    let request = Request {
+        kind,
+        id: RequestId::from_bits(7),
+        names: &names,
+    };
+    let message = encode_request(&mut buffer, Version::V1, b"public", &request).unwrap();
+    socket
+        .send_to(message, simulator.address(1).unwrap())
+        .unwrap();
+    let (_, message) = receive(&socket).expect("an answer");
+    let message = CommunityMessage::decode(&message).unwrap();
+    assert_eq!(message.version, Version::V1);
+    let view = message.pdu.standard().unwrap();
+    let names = view.varbinds().map(|bind| bind.unwrap().name.to_string());
+    (view.error_status(), names.collect())
+}
+
+#[test]
+fn v1_sees_no_exceptions_and_no_64_bit_counters() {
+    let simulator = start(|_| {});
+    let check = |kind: RequestKind, asked: &str, status: ErrorStatus, name: &str| {
+        let expected = (status, vec![name.to_owned()]);
+        assert_eq!(ask_v1(&simulator, kind, asked), expected, "{asked}");
+    };
+    check(RequestKind::Get, UPTIME, ErrorStatus::NoError, UPTIME);
+    check(RequestKind::Get, HC_IN, ErrorStatus::NoSuchName, HC_IN);
+    let last = "1.3.6.1.6.3.10.2.1.3.0";
+    check(RequestKind::GetNext, last, ErrorStatus::NoSuchName, last);
+    let before = "1.3.6.1.2.1.31.1.1.1.5.48";
+    let behind = "1.3.6.1.2.1.31.1.1.1.14.1";
+    check(RequestKind::GetNext, before, ErrorStatus::NoError, behind);
+}
+
 #[test]
 fn v3_users_are_served_at_their_level() {
     let specs = [
@@ -397,6 +435,85 @@ fn the_resources_are_what_json_discovery_reads() {
         simulator.port().to_string()
     );
     assert_eq!(parsed[0]["resource_creation_timestamp"], 1_700_000_000.123);
+}
+
+/// Calls back when `ready` is printed.
+struct WhenReady<F>(F);
+
+impl<F: FnMut()> io::Write for WhenReady<F> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if octets.starts_with(b"ready") {
+            (self.0)();
+        }
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_run_says_when_it_is_ready_and_writes_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (resources, counts) = (
+        folder.path().join("resources"),
+        folder.path().join("counts"),
+    );
+    let options = SimulateOptions {
+        port: 0,
+        resources_out: Some(resources.clone()),
+        counts_out: Some(counts.clone()),
+        ..SimulateOptions::default()
+    };
+    let stop = CancellationToken::new();
+    let out = WhenReady(|| {
+        assert!(
+            std::fs::read_to_string(&resources)
+                .unwrap()
+                .starts_with('[')
+        );
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGUSR1).unwrap();
+    });
+    let ask_to_stop = async {
+        let deadline = TestClock.monotonic().after(Duration::from_secs(20));
+        while !counts.exists() && TestClock.monotonic() < deadline {
+            tokio::task::yield_now().await;
+        }
+        assert!(counts.exists(), "SIGUSR1 wrote no counts");
+        std::fs::remove_file(&counts).unwrap();
+        stop.cancel();
+    };
+    let run = run(options, Arc::new(TestClock), stop.clone(), out);
+    let (ended, ()) = tokio::join!(run, ask_to_stop);
+    ended.unwrap();
+    let written = std::fs::read_to_string(&counts).unwrap();
+    assert!(written.contains("\"address\":\"127.1.0.1\""), "{written}");
+}
+
+#[test]
+fn what_cannot_be_written_is_named() {
+    let path: PathBuf = "/nonexistent/resources".into();
+    let options = SimulateOptions {
+        port: 0,
+        resources_out: Some(path),
+        ..SimulateOptions::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let run = run(
+        options,
+        Arc::new(TestClock),
+        CancellationToken::new(),
+        io::sink(),
+    );
+    let error = runtime.block_on(run).unwrap_err().to_string();
+    assert!(
+        error.contains("cannot write /nonexistent/resources"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -73,6 +73,9 @@ const TOO_BIG: Refusal = Refusal {
     index: 0,
 };
 
+/// Where a variable is, or which exception stands for it.
+type Found = Result<Place, Value<'static>>;
+
 struct Answering<'a> {
     view: &'a View,
     moment: &'a Moment,
@@ -93,16 +96,7 @@ impl Answering<'_> {
     fn each(&mut self, kind: PduKind, version: Version, pdu: &PduView<'_>) -> Result<(), Refusal> {
         let names = pdu.varbinds().flatten().map(|bind| bind.name);
         for (name, index) in names.zip(1..) {
-            let found = match kind {
-                PduKind::Get => self.view.get(name).map_err(|missing| match missing {
-                    Missing::Object => Value::NoSuchObject,
-                    Missing::Instance => Value::NoSuchInstance,
-                }),
-                _ => self
-                    .view
-                    .after(name, self.disorder)
-                    .ok_or(Value::EndOfMibView),
-            };
+            let found = self.find(kind, version, name);
             let fits = match found {
                 Ok(place) => self.push(place),
                 Err(_) if version == Version::V1 => {
@@ -118,6 +112,23 @@ impl Answering<'_> {
             }
         }
         Ok(())
+    }
+
+    fn find(&self, kind: PduKind, version: Version, name: OidRef<'_>) -> Found {
+        let is_hidden = |place: &Place| version == Version::V1 && self.view.is_counter64(*place);
+        if kind == PduKind::Get {
+            return match self.view.get(name) {
+                Ok(place) if !is_hidden(&place) => Ok(place),
+                Ok(_) | Err(Missing::Instance) => Err(Value::NoSuchInstance),
+                Err(Missing::Object) => Err(Value::NoSuchObject),
+            };
+        }
+        let mut next = self.view.after(name, self.disorder);
+        // Ends with the objects, or at once: a walk that stands still stands on what is shown.
+        while let Some(hidden) = next.filter(is_hidden) {
+            next = self.view.step(hidden, Disorder::default());
+        }
+        next.ok_or(Value::EndOfMibView)
     }
 
     /// GETBULK: as much as fits (RFC 3416 §4.2.3).

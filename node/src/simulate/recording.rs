@@ -167,6 +167,11 @@ impl Recording {
         (row < self.variables.len()).then(|| place(row))
     }
 
+    pub(super) fn is_counter64(&self, place: Place) -> bool {
+        let variable = self.variables.get(place.row as usize);
+        matches!(variable, Some((_, Recorded::Counter64(_))))
+    }
+
     pub(super) fn write_name(&self, writer: &mut BackWriter<'_>, place: Place) {
         if let Some((name, _)) = self.variables.get(place.row as usize) {
             writer.element(tag::OBJECT_IDENTIFIER, name.as_oid_ref().as_ber());

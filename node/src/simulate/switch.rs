@@ -16,7 +16,7 @@ use ocelli_snmp::value::Value;
 use super::truth::{Counter, counter_at, is_up, speed_bps};
 
 /// Most interfaces of one switch: names and indexes stay short.
-pub const INTERFACES_MAX: u32 = 4_096;
+pub const INTERFACES_MAX: u32 = 20_000;
 /// Room for any text below.
 const TEXT_OCTETS: usize = 96;
 /// `sysObjectID`: the enterprise number for documentation (RFC 5612).
@@ -267,6 +267,18 @@ impl Switch {
             .objects
             .partition_point(|object| object.prefix.as_oid_ref() <= name);
         after.checked_sub(1)
+    }
+
+    /// Whether v1 cannot carry the object.
+    pub(super) fn is_counter64(&self, place: Place) -> bool {
+        let object = self.objects.get(place.column as usize);
+        matches!(
+            object,
+            Some(Object {
+                cell: Cell::High(_),
+                ..
+            })
+        )
     }
 
     // === Writing ===

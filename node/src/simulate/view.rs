@@ -59,6 +59,14 @@ impl View {
         }
     }
 
+    /// Whether v1 cannot carry the variable (RFC 2576 §4.2).
+    pub(super) fn is_counter64(&self, place: Place) -> bool {
+        match self {
+            Self::Switch(switch) => switch.is_counter64(place),
+            Self::Recording(recording) => recording.is_counter64(place),
+        }
+    }
+
     pub(super) fn write_name(&self, writer: &mut BackWriter<'_>, place: Place) {
         match self {
             Self::Switch(switch) => switch.write_name(writer, place),
