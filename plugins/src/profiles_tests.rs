@@ -25,7 +25,10 @@ fn the_interfaces_profile_has_panoptes_metrics_and_dimensions() {
         .iter()
         .map(|walk| (walk.columns.len(), walk.is_late))
         .collect();
-    assert_eq!(columns, [(13, false), (3, false), (16, false), (2, true)]);
+    assert_eq!(
+        columns,
+        [(13, false), (3, false), (8, false), (8, false), (2, true)]
+    );
 }
 
 #[test]

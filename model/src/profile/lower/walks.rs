@@ -16,9 +16,10 @@ use crate::profile::reader::Reader;
 
 /// Most columns of one group: their positions have 16 bits, and no table of a MIB has as many.
 const COLUMNS_MAX: usize = 1_024;
-/// Most columns of one walk: three rows of 22 short columns still fit a reply of 1,472 bytes, and
-/// beyond 24 a row of long ones does not.
-const WALK_COLUMNS_MAX: usize = 24;
+/// Most columns of one walk. A reply of 1,472 bytes holds about 60 cells: of 16 columns three rows
+/// and 12 wasted places, of twice 8 seven rows each. 48 interfaces of the shipped profile then take
+/// about 28 requests instead of 31.
+const WALK_COLUMNS_MAX: usize = 14;
 
 pub(super) fn gets(group: &NativeGroup) -> Vec<ScalarGet> {
     let gets = group
@@ -80,7 +81,7 @@ pub(super) fn walks(columns: &[ColumnPlan]) -> Vec<TableWalk> {
     let mut walks = Vec::with_capacity(tables.len());
     for ((is_late, key), mut positions) in tables {
         positions.sort_by_key(|at| &columns[usize::from(*at)].oid);
-        // Parts of nearly equal size: 26 columns make twice 13, not 24 and 2.
+        // Parts of nearly equal size: 16 columns make twice 8, not 14 and 2.
         let parts = positions.len().div_ceil(WALK_COLUMNS_MAX);
         for part in positions.chunks(positions.len().div_ceil(parts)) {
             walks.push(TableWalk {
