@@ -345,6 +345,9 @@ impl Writer {
         let now = self.shared.clock.monotonic();
         self.shared.counters.fsync_took(now.since(before));
         Counters::add(&self.shared.counters.commits, 1);
+        if self.shared.status.borrow().disk == DiskState::Failing {
+            self.shared.set_disk(DiskState::Ok);
+        }
         self.publish();
         let rest = !self.window.is_empty();
         self.window_since = rest.then_some(now);

@@ -149,6 +149,7 @@ fn a_disk_that_fails_on_and_on_refuses_data_keeps_definitions_and_recovers() {
         assert!(matches!(refused.await, Err(AppendError::Disk { .. })));
         assert_eq!(bus.status().borrow().disk, DiskState::Failing);
         append(&bus, 5..8, 100).await;
+        assert_eq!(bus.status().borrow().disk, DiskState::Ok, "it works again");
         let committed = definition.await.unwrap();
         assert_eq!(
             (committed.stream.lane, committed.range.first),
