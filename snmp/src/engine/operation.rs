@@ -173,6 +173,17 @@ impl Operation {
         self.attempts.get(last).copied().unwrap_or_default()
     }
 
+    /// Reads a word of each cache line that an answer needs.
+    pub(crate) fn warm_up(&self) -> u64 {
+        let cells = match &self.task {
+            Task::Walk(walk) => walk.warm_up(),
+            Task::Get(_) => 0,
+        };
+        let session =
+            u64::from(self.session.address.port()) + self.session.state.borrow().place as u64;
+        cells + session + u64::from(self.tag) + u64::from(self.session.budget.in_flight())
+    }
+
     /// Why there was no answer, in the order of what explains it best.
     pub(crate) fn silence(&mut self, now: Monotonic) -> ExchangeError {
         let address = self.session.address;

@@ -348,6 +348,14 @@ impl Walk {
         (self.cells > 0).then(|| behind.cursor.as_oid_ref().to_oid())
     }
 
+    /// Reads a word of each column.
+    pub(crate) fn warm_up(&self) -> u64 {
+        self.columns
+            .iter()
+            .map(|column| u64::from(column.cells))
+            .sum()
+    }
+
     /// Cells delivered.
     pub(crate) fn cells(&self) -> u64 {
         self.cells
