@@ -12,14 +12,23 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use ocelli_bus::read::RecordSource;
+use ocelli_model::clock::Clock;
 
 pub mod device_metrics;
 pub mod error;
 pub mod exposition;
+mod gaps;
 mod guard;
 mod health;
+mod lines;
 mod list;
+mod metrics;
+mod parameters;
 mod resources;
+mod samples;
+mod subscribe;
+mod time_text;
 pub mod view;
 
 pub use error::ApiError;
@@ -46,6 +55,10 @@ const SHUTDOWN_SECONDS: u64 = 2;
 pub struct ApiState {
     /// The node as the API shows it.
     pub view: Arc<dyn NodeView>,
+    /// What is read, subscribed to and counted.
+    pub records: Arc<RecordSource>,
+    /// The node's clock: ages, and times relative to now.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Bound sockets: binding comes first, so that a port in use is known before anything starts.
@@ -110,9 +123,17 @@ pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHt
 fn routes(config: &mut web::ServiceConfig) {
     config
         .configure(health::routes)
-        .configure(resources::routes);
+        .configure(resources::routes)
+        .configure(subscribe::routes)
+        .configure(samples::routes)
+        .configure(gaps::routes)
+        .configure(metrics::routes);
 }
 
 #[cfg(test)]
 #[path = "http/http_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "http/reading_tests.rs"]
+mod reading_tests;

@@ -2,18 +2,21 @@
 
 use std::net::TcpListener;
 
+use ocelli_bus::{Bus, BusOptions};
 use ocelli_model::resource::{Resource, ResourceFields};
 use serde_json::{Value, json};
 
 use super::view::{Check, PluginView, ResourceView};
 use super::*;
+use crate::clock::RealClock;
+use crate::rng::RealRng;
 
 /// A node of three resources, ready or not.
-struct Fixed {
-    is_ready: bool,
+pub(super) struct Fixed {
+    pub(super) is_ready: bool,
 }
 
-fn resource(id: &str) -> ResourceView {
+pub(super) fn resource(id: &str) -> ResourceView {
     let identity = ["dc1", "network", "switch", "generic", id].map(str::to_owned);
     let fields = ResourceFields {
         identity,
@@ -63,7 +66,18 @@ async fn ask(is_ready: bool, paths: &[&str]) -> Vec<(u16, String)> {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = tcp.local_addr().unwrap().port();
     let view: Arc<dyn NodeView> = Arc::new(Fixed { is_ready });
-    let running = serve(ApiState { view }, Listeners { tcp, unix: None }).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(RealClock);
+    let options = BusOptions::default();
+    let rng = Box::new(RealRng::default());
+    let (bus, _) = Bus::open(directory.path(), options, Arc::clone(&clock), rng).unwrap();
+    let records = RecordSource::new(Arc::new(bus));
+    let state = ApiState {
+        view,
+        records,
+        clock,
+    };
+    let running = serve(state, Listeners { tcp, unix: None }).unwrap();
     let server = actix_rt::spawn(running.server);
     let mut answers = Vec::new();
     for path in paths {

@@ -1,0 +1,157 @@
+//! `/v1/gaps`: slots without a batch, with their causes.
+//!
+//! Does: list the bus's ledger of gaps by time, plugin, cause, site; count them by one of these.
+//! Does not: find gaps (`bus::GapLedger`). In: a query. Out: a list, newest knowledge.
+//! An open gap is one that reaches to the pair's newest statement: no batch came after it.
+
+#![expect(clippy::unused_async, reason = "actix takes async handlers only")]
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use ocelli_bus::{GapRow, LastKey, LastKind};
+use ocelli_model::filter::Filter;
+use ocelli_model::slot::SlotMs;
+use serde_json::{Value, json};
+
+use super::list::{ListQuery, page};
+use super::parameters::Parameters;
+use super::{ApiError, ApiState};
+
+/// Parameters beside the selecting ones.
+const KNOWN: [&str; 10] = [
+    "from", "to", "plugin", "cause", "site", "open", "group_by", "limit", "after", "fields",
+];
+/// Most ranges that are looked at for one answer.
+const RANGES_MAX: usize = 200_000;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.route("/v1/gaps", web::get().to(gaps));
+}
+
+async fn gaps(state: web::Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let given = Parameters::of_query(&request, &KNOWN)?;
+    let rows = matching(&state, &given)?;
+    let query = ListQuery {
+        limit: match given.one("limit") {
+            Some(_) => Some(given.number("limit", (1, usize::MAX))?),
+            None => None,
+        },
+        after: given.one("after").map(str::to_owned),
+        filter: None,
+        fields: given.one("fields").map(str::to_owned),
+    };
+    match given.one("group_by") {
+        None => page(&query, rows.iter().map(|row| (key_of(row), json_of(row)))),
+        Some(by) => {
+            let mut groups: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+            for row in &rows {
+                let (ranges, slots) = groups.entry(group_key(row, by)?).or_default();
+                *ranges += 1;
+                *slots += row.gap.slots();
+            }
+            let item = |(key, (ranges, slots)): (String, (u64, u64))| {
+                let item = json!({by: &key, "gaps": ranges, "slots": slots});
+                (key, item)
+            };
+            page(&query, groups.into_iter().map(item))
+        }
+    }
+}
+
+fn matching(state: &ApiState, given: &Parameters) -> Result<Vec<GapRow>, ApiError> {
+    let now = state.clock.wall();
+    let (from, to) = (given.time("from", now)?, given.time("to", now)?);
+    let is_open_only = given.switch("open")?;
+    let (plugin, cause, site) = (given.one("plugin"), given.one("cause"), given.one("site"));
+    let filter = given.filter()?;
+    let passing = filter
+        .as_ref()
+        .map(|filter| passing_resources(state, filter));
+    let rows = state.records.bus().gaps().list(RANGES_MAX, |row| {
+        let site_of = row.resource.as_ref().map(|resource| resource.site());
+        from.is_none_or(|from| row.gap.last >= SlotMs(from.0))
+            && to.is_none_or(|to| row.gap.first <= SlotMs(to.0))
+            && plugin.is_none_or(|plugin| row.plugin.as_deref() == Some(plugin))
+            && cause.is_none_or(|cause| is_cause(row, cause))
+            && site.is_none_or(|site| site_of == Some(site))
+            && passing.as_ref().is_none_or(|passing| {
+                let id = row.resource.as_ref().map(|resource| resource.as_str());
+                id.is_some_and(|id| passing.contains(id))
+            })
+    });
+    Ok(rows
+        .into_iter()
+        .filter(|row| !is_open_only || is_open(state, row))
+        .collect())
+}
+
+/// Texts of the resources that pass; gaps know the identity of theirs only.
+fn passing_resources(state: &ApiState, filter: &Filter) -> std::collections::BTreeSet<String> {
+    let all = state.view.resources();
+    let passing = all
+        .iter()
+        .filter(|view| filter.matches(view.resource.as_ref()));
+    passing.map(|view| view.id.clone()).collect()
+}
+
+/// `auth` is every refusal, `auth/wrong_digest` one of them.
+fn is_cause(row: &GapRow, cause: &str) -> bool {
+    row.gap.cause.kind.as_str() == cause || row.gap.cause.to_string() == cause
+}
+
+fn is_open(state: &ApiState, row: &GapRow) -> bool {
+    let (Some(resource), Some(plugin)) = (&row.resource, &row.plugin) else {
+        return false;
+    };
+    let key = LastKey {
+        kind: LastKind::Batch,
+        resource: resource.clone(),
+        plugin: plugin.clone(),
+    };
+    let last = state.records.bus().last_values().get(&key);
+    last.is_none_or(|last| last.head.slot < row.gap.first)
+}
+
+fn group_key(row: &GapRow, by: &str) -> Result<String, ApiError> {
+    let resource = row.resource.as_ref();
+    match by {
+        "cause" => Ok(row.gap.cause.to_string()),
+        "plugin" => Ok(row.plugin.as_deref().unwrap_or("").to_owned()),
+        "resource" => Ok(resource.map_or(String::new(), |resource| resource.to_string())),
+        "site" => Ok(resource.map_or(String::new(), |resource| resource.site().to_owned())),
+        other => {
+            let message = format!("group_by is {other:?}");
+            Err(ApiError::bad_request(
+                &message,
+                "choose cause, plugin, resource or site",
+            ))
+        }
+    }
+}
+
+/// Ascends as the ledger does: resource, plugin, first slot.
+fn key_of(row: &GapRow) -> String {
+    let resource = row
+        .resource
+        .as_ref()
+        .map_or("", |resource| resource.as_str());
+    let plugin = row.plugin.as_deref().unwrap_or("");
+    format!("{resource}|{plugin}|{:020}", row.gap.first.0)
+}
+
+fn json_of(row: &GapRow) -> Value {
+    json!({
+        "resource": row.resource.as_ref().map(|resource| resource.as_str()),
+        "plugin": row.plugin.as_deref(),
+        "slot_ms": row.gap.first.0,
+        "last_slot_ms": row.gap.last.0,
+        "slots": row.gap.slots(),
+        "interval_ms": row.gap.interval_ms,
+        "cause": row.gap.cause.to_string(),
+        "reason": row.gap.cause.detail(),
+        "epoch": row.gap.epoch.to_string(),
+        "origin": row.origin.to_string(),
+        "seq": row.seq.0,
+    })
+}

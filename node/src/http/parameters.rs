@@ -1,0 +1,286 @@
+//! Parameters of the reading routes: query, form and JSON body in one shape.
+//!
+//! Does: keep repeated names (`group=a&group=b`), refuse unknown ones, read times, build the
+//! selection. Does not: decide what the parameters mean together (the routes).
+//! In: a query string, maybe a POST body. Out: texts by name, or a 400 with what to write instead.
+
+use actix_web::{HttpRequest, web};
+use ocelli_bus::read::Selection;
+use ocelli_model::clock::WallMs;
+use ocelli_model::filter::Filter;
+use ocelli_model::panoptes::Projection;
+use ocelli_model::units::parse_duration;
+use serde_json::Value;
+
+use super::ApiError;
+use super::time_text::parse_rfc3339;
+
+/// Most values of one name: groups and metrics of a large schema.
+const VALUES_MAX: usize = 1_024;
+/// Parameters that select, known to every reading route.
+const SELECTING: [&str; 3] = ["filter", "group", "metric"];
+/// Numbers above this are milliseconds, not seconds: the year 5138.
+const SECONDS_MAX: f64 = 1e11;
+
+/// Names and values as given, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Those of the query string; `known` are the route's beside the selecting ones.
+    ///
+    /// # Errors
+    /// 400 for a parameter that the route does not know.
+    pub(super) fn of_query(request: &HttpRequest, known: &[&str]) -> Result<Self, ApiError> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map_err(|error| bad(&error.to_string()))?
+            .into_inner();
+        Self(pairs).checked(known)
+    }
+
+    /// The same with those of a POST body added: a JSON object, or a bare cursor as `from`.
+    ///
+    /// # Errors
+    /// 400 for a body that is neither, and as [`Self::of_query`].
+    pub(super) fn with_body(mut self, body: &[u8], known: &[&str]) -> Result<Self, ApiError> {
+        let text = std::str::from_utf8(body)
+            .map_err(|_| bad("the body is not UTF-8"))?
+            .trim();
+        if text.is_empty() {
+            return Ok(self);
+        }
+        if !text.starts_with('{') {
+            self.0.push(("from".to_owned(), text.to_owned()));
+            return Ok(self);
+        }
+        let value: Value = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let values = value
+                .as_array()
+                .map_or(std::slice::from_ref(value), Vec::as_slice);
+            for value in values {
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                self.0.push((name.clone(), text));
+            }
+        }
+        self.checked(known)
+    }
+
+    fn checked(self, known: &[&str]) -> Result<Self, ApiError> {
+        let is_known = |name: &str| {
+            SELECTING.contains(&name)
+                || known.contains(&name)
+                || (known.contains(&"dimension.") && name.starts_with("dimension."))
+        };
+        if self.0.len() > VALUES_MAX {
+            return Err(bad(&format!(
+                "{} parameters; {VALUES_MAX} is the limit",
+                self.0.len()
+            )));
+        }
+        match self.0.iter().find(|(name, _)| !is_known(name)) {
+            Some((name, _)) => {
+                let message = format!("unknown parameter {name:?}");
+                let all: Vec<&str> = SELECTING.iter().chain(known).copied().collect();
+                Err(ApiError::bad_request(
+                    &message,
+                    &format!("known are: {}", all.join(", ")),
+                ))
+            }
+            None => Ok(self),
+        }
+    }
+
+    /// The last value of a name.
+    pub(super) fn one(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().rev().filter(|(given, _)| given == name);
+        values.next().map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a name; commas separate values too.
+    pub(super) fn many(&self, name: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(given, _)| given == name);
+        let parts = values.flat_map(|(_, value)| value.split(','));
+        parts
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// (dimension, value) of `dimension.NAME=value`.
+    pub(super) fn dimensions(&self) -> Vec<(String, String)> {
+        let named = self.0.iter().filter_map(|(name, value)| {
+            Some((name.strip_prefix("dimension.")?.to_owned(), value.clone()))
+        });
+        named.collect()
+    }
+
+    /// A number, or `default`.
+    ///
+    /// # Errors
+    /// 400 outside 1 to `max`.
+    pub(super) fn number(
+        &self,
+        name: &str,
+        (default, max): (usize, usize),
+    ) -> Result<usize, ApiError> {
+        let Some(text) = self.one(name) else {
+            return Ok(default);
+        };
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| (1..=max).contains(number));
+        number.ok_or_else(|| bad(&format!("{name} is {text:?}; it must be 1 to {max}")))
+    }
+
+    /// Whether a switch is on.
+    ///
+    /// # Errors
+    /// 400 for anything but `true` and `false`.
+    pub(super) fn switch(&self, name: &str) -> Result<bool, ApiError> {
+        match self.one(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(bad(&format!("{name} is {other:?}; write true or false"))),
+        }
+    }
+
+    /// One of `choices`, the first if none was given.
+    ///
+    /// # Errors
+    /// 400 for another text.
+    pub(super) fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, ApiError> {
+        let given = self.one(name).unwrap_or(choices[0].0);
+        let found = choices.iter().find(|(text, _)| *text == given);
+        found.map(|(_, choice)| *choice).ok_or_else(|| {
+            let all: Vec<&str> = choices.iter().map(|(text, _)| *text).collect();
+            bad(&format!("{name} is {given:?}; choose {}", all.join(", ")))
+        })
+    }
+
+    /// A time: RFC 3339, Unix seconds or milliseconds, or `-15m` before now.
+    ///
+    /// # Errors
+    /// 400 for another text.
+    pub(super) fn time(&self, name: &str, now: WallMs) -> Result<Option<WallMs>, ApiError> {
+        let Some(text) = self.one(name) else {
+            return Ok(None);
+        };
+        let time = parse_time(text, now);
+        time.map(Some).ok_or_else(|| {
+            let message = format!("{name} is {text:?}, which is no time");
+            ApiError::bad_request(&message, "write 2026-01-31T08:00:00Z, -15m or Unix seconds")
+        })
+    }
+
+    /// The filter.
+    ///
+    /// # Errors
+    /// 400 with the place of the mistake.
+    pub(super) fn filter(&self) -> Result<Option<Filter>, ApiError> {
+        let parse = |text: &str| {
+            text.parse::<Filter>().map_err(|error| {
+                let hint = "for example: resource_class = \"network\"";
+                ApiError::bad_request(&format!("filter: {error}"), hint)
+            })
+        };
+        self.one("filter").map(parse).transpose()
+    }
+
+    /// Filter, groups and metrics.
+    ///
+    /// # Errors
+    /// As [`Self::filter`].
+    pub(super) fn selection(&self) -> Result<Selection, ApiError> {
+        let projection = Projection {
+            groups: self.many("group"),
+            metrics: self.many("metric"),
+        };
+        Ok(Selection::new(self.filter()?, projection))
+    }
+}
+
+/// Reads a time; `None` if the text is none.
+pub(super) fn parse_time(text: &str, now: WallMs) -> Option<WallMs> {
+    if let Some(ago) = text.strip_prefix('-') {
+        let ago_ms = parse_duration(ago).ok()?.as_millis();
+        return Some(WallMs(now.0.saturating_sub(i64::try_from(ago_ms).ok()?)));
+    }
+    if let Ok(number) = text.parse::<f64>() {
+        let ms = if number < SECONDS_MAX {
+            number * 1_000.0
+        } else {
+            number
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a cast of a float saturates"
+        )]
+        return number.is_finite().then_some(WallMs(ms as i64));
+    }
+    parse_rfc3339(text)
+}
+
+fn bad(message: &str) -> ApiError {
+    ApiError::bad_request(message, "see /v1/openapi.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_each_of_their_forms() {
+        let now = WallMs(1_800_000_000_000);
+        let check = |text: &str, expected: Option<i64>| {
+            assert_eq!(parse_time(text, now), expected.map(WallMs), "{text}");
+        };
+        check("-15m", Some(now.0 - 900_000));
+        check("1532023709.5", Some(1_532_023_709_500));
+        check("1532023709500", Some(1_532_023_709_500));
+        check("1970-01-01T00:00:00Z", Some(0));
+        check("yesterday", None);
+        check("-x", None);
+        check("NaN", None);
+    }
+
+    #[test]
+    fn repeated_and_comma_separated_values_add_up_and_the_last_single_one_wins() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let given = Parameters(vec![
+            pair("group", "a,b"),
+            pair("group", "c"),
+            pair("from", "now"),
+            pair("from", "latest"),
+            pair("dimension.interface_name", "lo"),
+        ]);
+        assert_eq!(given.many("group"), ["a", "b", "c"]);
+        assert_eq!(given.one("from"), Some("latest"));
+        assert_eq!(given.dimensions(), [pair("interface_name", "lo")]);
+        assert!(
+            given.clone().checked(&["from"]).is_err(),
+            "dimensions are not for every route"
+        );
+        assert!(given.checked(&["from", "dimension."]).is_ok());
+    }
+
+    #[test]
+    fn a_body_is_a_cursor_or_an_object() {
+        let none = Parameters::default();
+        let cursor = none
+            .clone()
+            .with_body(b"1~0000000000000007\n", &["from"])
+            .unwrap();
+        assert_eq!(cursor.one("from"), Some("1~0000000000000007"));
+        let object = br#"{"group": ["a", "b"], "rebase": true}"#;
+        let object = none.clone().with_body(object, &["rebase"]).unwrap();
+        assert_eq!(object.many("group"), ["a", "b"]);
+        assert!(object.switch("rebase").unwrap());
+        assert!(none.clone().with_body(b"{\"x\":1}", &[]).is_err());
+        assert!(none.with_body(b"{", &[]).is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! Tests of the reading routes over real sockets and a real bus.
+
+use std::net::TcpListener;
+
+use ocelli_bus::dictionary::PairCache;
+use ocelli_bus::encoder::{Encoder, Pair};
+use ocelli_bus::record::Lane;
+use ocelli_bus::{Bus, BusOptions};
+use ocelli_model::batch::{Batch, CounterColumn, GroupValues, RowSet, Verdict};
+use ocelli_model::clock::WallMs;
+use ocelli_model::columns::{DimensionTable, GaugeColumn};
+use ocelli_model::gap::{Gap, GapKind};
+use ocelli_model::schema::{DimensionDef, GroupSchema, MetricDef, Schema};
+use ocelli_model::slot::{Epoch, SlotMs};
+use serde_json::Value;
+
+use super::tests::{Fixed, resource};
+use super::*;
+use crate::clock::RealClock;
+use crate::rng::RealRng;
+
+/// Slots of the batches: a minute apart, the last one just over.
+const INTERVAL_MS: i64 = 60_000;
+
+struct Node {
+    state: ApiState,
+    _directory: tempfile::TempDir,
+}
+
+/// A bus with two batches and a gap of switch `a1`.
+async fn node() -> Node {
+    let directory = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(RealClock);
+    let opened = Bus::open(
+        directory.path(),
+        BusOptions::default(),
+        Arc::clone(&clock),
+        Box::new(RealRng::default()),
+    );
+    let bus = Arc::new(opened.unwrap().0);
+    let mut encoder = Encoder::default();
+    encoder.add_ids(bus.handle().reserve_ids(1_000).unwrap());
+    let (view, plugin) = (resource("a1"), Arc::from("interfaces"));
+    let mut cache = PairCache::default();
+    let now = clock.wall();
+    for slot in [now.0 - 2 * INTERVAL_MS, now.0 - INTERVAL_MS] {
+        let batch = batch(SlotMs(slot));
+        encoder
+            .push_batch(&mut cache, &view.resource, &plugin, &batch)
+            .unwrap();
+    }
+    let gap = Gap::of_slot(
+        SlotMs(now.0),
+        60_000,
+        Epoch::default(),
+        GapKind::Timeout.into(),
+    );
+    let pair = Pair {
+        resource: &view.resource,
+        plugin: Some(&plugin),
+    };
+    encoder.push_gap(&mut cache, pair, &gap, now).unwrap();
+    let blocks = encoder.seal();
+    for block in blocks.definitions {
+        bus.handle()
+            .try_submit(Lane::Definitions, block)
+            .unwrap()
+            .await
+            .unwrap();
+    }
+    bus.handle()
+        .try_submit(Lane::Data, blocks.data.unwrap())
+        .unwrap()
+        .await
+        .unwrap();
+    let view: Arc<dyn NodeView> = Arc::new(Fixed { is_ready: true });
+    let state = ApiState {
+        view,
+        records: RecordSource::new(bus),
+        clock,
+    };
+    Node {
+        state,
+        _directory: directory,
+    }
+}
+
+fn batch(slot: SlotMs) -> Batch {
+    let metric = |name: &str| MetricDef {
+        name: name.into(),
+        unit: String::new(),
+    };
+    let group = GroupSchema {
+        name: "interface".into(),
+        interval_ms: 60_000,
+        dimensions: vec![DimensionDef {
+            name: "interface_name".into(),
+            is_key: true,
+        }],
+        counters: vec![metric("bits_in")],
+        gauges: vec![metric("mtu")],
+    };
+    let mut names = DimensionTable::new(1);
+    names.push("lo");
+    let mut counter = CounterColumn::default();
+    counter.push(6_000, 600, Verdict::Rate);
+    let mut gauge = GaugeColumn::default();
+    gauge.push_int(1_500);
+    Batch {
+        slot,
+        interval_ms: 60_000,
+        epoch: Epoch {
+            generation: 1,
+            index: 2,
+        },
+        time: WallMs(slot.0 + 500),
+        partial: None,
+        schema: Arc::new(Schema::new(vec![group]).unwrap()),
+        rows: Arc::new(RowSet {
+            groups: vec![names],
+        }),
+        groups: vec![GroupValues {
+            time: vec![WallMs(slot.0 + 400)],
+            dt_ms: vec![60_000],
+            counters: vec![counter],
+            gauges: vec![gauge],
+        }],
+    }
+}
+
+/// Runs `ask` against a server of `node`.
+async fn with_server<T>(node: &Node, ask: impl AsyncFnOnce(String) -> T) -> T {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", tcp.local_addr().unwrap());
+    let running = serve(node.state.clone(), Listeners { tcp, unix: None }).unwrap();
+    let server = actix_rt::spawn(running.server);
+    let answer = ask(base).await;
+    running.handle.stop(false).await;
+    server.await.unwrap().unwrap();
+    answer
+}
+
+async fn get(url: String) -> (u16, String) {
+    let response = reqwest::get(url).await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+/// The first `count` lines of a stream that does not end.
+async fn lines(url: String, count: usize) -> Vec<String> {
+    let mut response = reqwest::get(url).await.unwrap();
+    let mut text = String::new();
+    while text.lines().count() < count || !text.ends_with('\n') {
+        let chunk = response.chunk().await.unwrap().expect("the stream goes on");
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    text.lines().take(count).map(str::to_owned).collect()
+}
+
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap()
+}
+
+#[actix_rt::test]
+async fn a_subscriber_gets_groups_records_and_a_cursor_that_goes_on() {
+    let node = node().await;
+    with_server(&node, async |base| {
+        let groups = lines(format!("{base}/v1/subscribe?from=oldest"), 2).await;
+        let group = parse(&groups[0]);
+        assert_eq!(group["metrics_group_type"], "interface");
+        assert_eq!(group["dimensions"][0]["dimension_value"], "lo");
+        let records = lines(format!("{base}/v1/subscribe?from=-1h&format=records"), 6).await;
+        let kinds: Vec<Value> = records
+            .iter()
+            .map(|line| parse(line)["type"].clone())
+            .collect();
+        assert_eq!(
+            kinds,
+            ["batch", "cursor", "batch", "cursor", "gap", "cursor"]
+        );
+        let cursor = parse(&records[1])["cursor"].as_str().unwrap().to_owned();
+        let rest = lines(
+            format!("{base}/v1/subscribe?format=records&from={cursor}"),
+            3,
+        )
+        .await;
+        assert_eq!(parse(&rest[0])["slot_ms"], parse(&records[2])["slot_ms"]);
+        assert_eq!(parse(&rest[2])["cause"], "timeout");
+        let events = lines(format!("{base}/v1/subscribe?format=sse&from=oldest"), 4).await;
+        assert!(
+            events[0].starts_with("data: {\"type\":\"batch\""),
+            "{}",
+            events[0]
+        );
+        assert!(events[2].starts_with("id: 1~"), "{}", events[2]);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn values_samples_gaps_and_metrics_are_read() {
+    let node = node().await;
+    with_server(&node, async |base| {
+        let (status, text) = get(format!("{base}/v1/values?dimension.interface_name=lo")).await;
+        assert_eq!(status, 200, "{text}");
+        let items = parse(&text)["items"].as_array().unwrap().clone();
+        let metrics: Vec<_> = items.iter().map(|item| item["metric"].clone()).collect();
+        assert_eq!(metrics, ["bits_in", "bits_in", "mtu"]);
+        assert_eq!(items[1]["value"], 10.0);
+        assert!(items[0]["age_ms"].as_i64().unwrap() >= INTERVAL_MS - 400);
+        let (_, page) = get(format!("{base}/v1/values?limit=2")).await;
+        assert_eq!(parse(&page)["next"], "2");
+        let (_, page) = get(format!("{base}/v1/values?limit=2&after=2")).await;
+        assert_eq!(parse(&page)["items"][0]["metric"], "mtu");
+        let (_, samples) = get(format!("{base}/v1/samples?metric=mtu")).await;
+        let all: Vec<Value> = samples.lines().map(parse).collect();
+        assert_eq!((all.len(), all[2]["type"].as_str()), (3, Some("end")));
+        let (_, csv) = get(format!("{base}/v1/samples?metric=mtu&format=csv")).await;
+        assert!(csv.lines().count() == 3 && csv.contains(",interface_name=lo,mtu,gauge,1500,"));
+        let (_, gaps) = get(format!("{base}/v1/gaps?cause=timeout&open=true")).await;
+        assert_eq!(parse(&gaps)["items"][0]["slots"], 1);
+        let (_, none) = get(format!("{base}/v1/gaps?cause=auth")).await;
+        assert_eq!(parse(&none)["items"].as_array().unwrap().len(), 0);
+        let (_, grouped) = get(format!("{base}/v1/gaps?group_by=cause")).await;
+        assert_eq!(parse(&grouped)["items"][0]["cause"], "timeout");
+        let (status, devices) = get(format!("{base}/v1/metrics")).await;
+        assert!(
+            status == 200 && devices.contains("interface_bits_in_rate"),
+            "{devices}"
+        );
+        let (_, own) = get(format!("{base}/metrics")).await;
+        assert!(own.contains("ocelli_bus_entries_total 3"), "{own}");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn what_cannot_be_read_is_refused_with_a_hint() {
+    let node = node().await;
+    with_server(&node, async |base| {
+        let check = async |path: &str, expected: &str| {
+            let (status, text) = get(format!("{base}{path}")).await;
+            let error = &parse(&text)["error"];
+            assert_eq!(status, 400, "{path}: {text}");
+            assert!(
+                error["message"].as_str().unwrap().contains(expected),
+                "{path}: {text}"
+            );
+            assert!(!error["hint"].as_str().unwrap().is_empty(), "{path}");
+        };
+        check("/v1/subscribe?from=yesterday", "cursor").await;
+        check("/v1/subscribe?from=1~0000000000000000", "another filter").await;
+        check("/v1/subscribe?include=rain", "rain").await;
+        check("/v1/subscribe?mode=slow", "mode").await;
+        check("/v1/subscribe?filter=resource_id%20LIKE", "line 1").await;
+        check("/v1/values?colour=red", "colour").await;
+        check("/v1/samples?from=soon", "from").await;
+        check("/v1/gaps?group_by=weather", "weather").await;
+        check("/v1/gaps?open=maybe", "open").await;
+    })
+    .await;
+}
