@@ -372,3 +372,20 @@ fn a_subscription_ends_after_its_lines_or_with_the_node() {
     assert!(stderr.contains("ended the subscription"), "{stderr}");
     served.join().unwrap();
 }
+
+#[test]
+fn values_are_shown_with_their_dimensions_and_age() {
+    let item = serde_json::json!({
+        "resource": "r", "group": "interface", "metric": "bits_in", "value": 1.5, "age_ms": 7,
+        "dimensions": { "interface_name": "e0", "mtu": 1500 },
+    });
+    let body = format!("{{\"items\":[{item}],\"next\":null}}");
+    let (url, served) = node_that_answers(vec![("200 OK", body)]);
+    let (code, stdout, stderr) = ocelli(&["values", "--at", &url, "--metric", "bits_in"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("interface_name=e0 mtu=1500") && stdout.contains("1.5"),
+        "{stdout}"
+    );
+    assert!(served.join().unwrap()[0].contains("metric=bits_in"));
+}

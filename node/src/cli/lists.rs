@@ -224,7 +224,7 @@ fn list(
 
 /// All items of a list up to `limit`, and whether there are more. Ends because each page must
 /// bring an item or a `next` of `null`.
-async fn pages(
+pub(crate) async fn pages(
     client: &Client,
     path: &str,
     query: &[(&str, &str)],

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, ConnectOptions};
 use super::exit::{Exit, Failure};
+use super::lists::pages;
 use super::output::{
     Column, Format, Listing, OutputOptions, Streams, aligned, cell_text, column, wide,
 };
@@ -55,6 +56,9 @@ pub(crate) struct ValuesArgs {
     connect: ConnectOptions,
     #[command(flatten)]
     select: SelectOptions,
+    /// At most this many values; exit 3 if there are more.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -116,32 +120,48 @@ impl SelectOptions {
 
 const VALUE_COLUMNS: &[Column] = &[
     column("RESOURCE", "resource"),
-    column("GROUP", "group|metrics_group_type"),
+    column("GROUP", "group"),
     column("DIMENSIONS", "dimensions"),
-    column("METRIC", "metric|metric_name"),
-    column("VALUE", "value|metric_value"),
-    column("AGE", "age_ms|age"),
-    wide("KIND", "type|kind|metric_type"),
+    column("METRIC", "metric"),
+    column("VALUE", "value"),
+    column("AGE MS", "age_ms"),
+    wide("TYPE", "type"),
     wide("VERDICT", "verdict"),
     wide("PLUGIN", "plugin"),
-    wide("TIME", "time_ms|timestamp"),
+    wide("TIME MS", "time_ms"),
 ];
 
 /// Runs `ocelli values`.
 pub(crate) fn values(args: &ValuesArgs, streams: &mut Streams) -> Result<Exit, Failure> {
     let client = args.connect.client()?;
-    let document = block_on(client.get("/v1/values", &args.select.query()))?;
-    let items = document["items"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let query = args.select.query();
+    let (items, is_cut) = block_on(pages(&client, "/v1/values", &query, args.limit))?;
+    let document = json!({ "items": items, "next": Value::Null });
+    let rows: Vec<Value> = items.into_iter().map(value_row).collect();
     let listing = Listing {
         columns: VALUE_COLUMNS,
-        items,
+        items: &rows,
         document: Some(&document),
     };
     streams.list(args.output.format, &listing)?;
+    if is_cut {
+        streams.say(format!("cut after {} values; raise --limit", rows.len()));
+        return Ok(Exit::Partial);
+    }
     Ok(Exit::Done)
+}
+
+/// What a table shows of a value: its dimensions as `name=value`.
+fn value_row(mut item: Value) -> Value {
+    if let Some(dimensions) = item.get("dimensions").and_then(Value::as_object) {
+        let pairs = dimensions.iter().map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={text}"),
+            value => format!("{name}={value}"),
+        });
+        let text: Vec<String> = pairs.collect();
+        item["dimensions"] = Value::String(text.join(" "));
+    }
+    item
 }
 
 // === subscribe ===

@@ -65,7 +65,7 @@ pub(crate) struct SessionOptions {
     #[arg(short = 'e', value_name = "ENGINE-ID")]
     engine_id: Option<String>,
     /// Time-out of one try; a bare number is seconds.
-    #[arg(short = 't', default_value = "1s", value_parser = parse_duration, value_name = "TIME")]
+    #[arg(short = 't', default_value = "1s", value_parser = parse_timeout, value_name = "TIME")]
     timeout: Duration,
     /// Tries after the first.
     #[arg(short = 'r', default_value_t = 5, value_name = "COUNT")]
@@ -220,6 +220,21 @@ impl SessionOptions {
     }
 }
 
+/// A duration, or seconds with a fraction as net-snmp takes them; 10 ms to 1 h.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .and_then(|s| Duration::try_from_secs_f64(s).ok());
+    let timeout = seconds.map_or_else(|| parse_duration(text).map_err(|e| e.to_string()), Ok)?;
+    let bounds = Duration::from_millis(10)..=Duration::from_secs(3_600);
+    if bounds.contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("choose 10ms to 1h".to_owned())
+    }
+}
+
 /// How a walk asks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Transfer {
@@ -283,4 +298,32 @@ async fn resolve(agent: &str) -> Result<SocketAddr, Failure> {
         .map_err(|error| unknown(&error))?
         .filter(|a| !is_v6 || a.is_ipv6());
     found.next().ok_or_else(|| unknown(&"it has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_durations_or_seconds_with_a_fraction() {
+        let millis = |text: &str| parse_timeout(text).map(|timeout| timeout.as_millis());
+        assert_eq!(millis("2"), Ok(2_000));
+        assert_eq!(millis("0.25"), Ok(250));
+        assert_eq!(millis("1m30s"), Ok(90_000));
+        for bad in ["0", "-1", "9ms", "2h", "x", "nan", "inf"] {
+            assert!(millis(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_level_follows_from_the_secrets_unless_it_is_given() {
+        let mut options = SessionOptions::with_nothing("3");
+        assert_eq!(options.wanted_level(), (false, false));
+        options.auth_secret = Some(Secret::new("env:A".to_owned()));
+        assert_eq!(options.wanted_level(), (true, false));
+        options.privacy_secret = Some(Secret::new("env:X".to_owned()));
+        assert_eq!(options.wanted_level(), (true, true));
+        options.level = Some("authNoPriv".to_owned());
+        assert_eq!(options.wanted_level(), (true, false));
+    }
 }
