@@ -23,8 +23,10 @@ pub use pair::Pair;
 use pair::{Mode, Running, advance_pair, cut_run, lose, start, switch_plan};
 
 /// A due slot may start this share of its interval late; beyond it the slot is lost to `overload`.
-/// A tenth leaves the run its time up to the default deadline and does not bunch starts.
-pub const LATE_START_PERMILLE: u32 = 100;
+/// A half leaves the run two fifths of the interval up to the default deadline.
+pub const LATE_START_PERMILLE: u32 = 500;
+/// The same for the slot in which a life begins: a tenth, so that a start does not bunch runs.
+pub const FIRST_START_PERMILLE: u32 = 100;
 /// The same for a slot that was held for want of a lease (design: run late inside the interval).
 pub const HELD_START_PERMILLE: u32 = 500;
 /// Deadline of a run after its slot's begin, by default.

@@ -127,7 +127,7 @@ fn a_slot_ends_as_one_batch_or_one_gap() {
                 ],
             ),
             (
-                at(5, 1_001),
+                at(5, 5_001),
                 tick(),
                 &["cancel 4", "gap 4..4 overrun", "gap 5..5 overload/late"],
             ),

@@ -57,6 +57,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partial, 4 not found, 69 nobody listens
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a node until it is told to stop.
+    Run(run::RunOptions),
+    /// A first look: simulated switches and this machine, live.
+    Demo(demo::DemoOptions),
     /// Ask a device and write a configuration for it.
     Init(init::InitArgs),
     /// Check, show, compare or explain configuration.
@@ -104,6 +108,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
     match command {
+        Command::Run(options) => crate::run::run(&options),
+        Command::Demo(options) => crate::demo::run(&options, streams),
         Command::Init(args) => init::run(&args, streams),
         Command::Config(command) => config::run(command, streams),
         Command::Resources(command) => lists::resources(command, streams),

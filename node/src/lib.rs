@@ -4,10 +4,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod assembly;
 pub mod cli;
 pub mod clock;
+pub mod demo;
 pub mod http;
 pub mod rng;
+pub mod run;
 pub mod secrets;
 pub mod simulate;
 

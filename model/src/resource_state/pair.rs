@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use super::LATE_START_PERMILLE;
 use super::effect::Effect;
 use super::event::{Begin, PairPlan};
+use super::{FIRST_START_PERMILLE, LATE_START_PERMILLE};
 use crate::gap::{Gap, GapCause, GapKind};
 use crate::slot::{Epoch, SlotMs};
 
@@ -155,6 +155,7 @@ pub(super) fn advance_pair(pair: &mut Pair, mode: Mode, now: SlotMs, list: &mut 
     let may_run = is_current
         && match mode {
             Mode::Held => true,
+            _ if pair.missed.is_some() => now.0 - due.0 <= pair.share_ms(FIRST_START_PERMILLE),
             _ => now.0 - due.0 <= pair.share_ms(LATE_START_PERMILLE),
         };
     let default = match mode {

@@ -1,0 +1,12 @@
+//! Assembly: from a configuration to a running node, and back down in order.
+//!
+//! Does: open bus and catalog, bind listeners, make plugins, start the runtime and the API, follow
+//! signals, drain. Does not: decide anything about resources, slots or data.
+//! In: a configuration that was loaded. Out: a [`Node`] that runs until it is drained.
+//! Order at the start: directory, bus, listeners, runtime, API. At a stop: API, runtime, bus.
+
+pub mod node;
+pub mod site;
+pub mod view;
+
+pub use node::{Node, NodeError};

@@ -1,0 +1,275 @@
+//! A running node: bus, runtime and API, started and drained in order.
+//!
+//! Does: what its parts need of each other. Does not: parse, decide, follow signals (`run`).
+//! In: a loaded configuration. Out: [`Node`]. Must live inside an actix system.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use arc_swap::ArcSwap;
+use ocelli_actors::{
+    LoneCatalog, OpenCatalogError, RecallError, Runtime, RuntimeParts, Site, StartError,
+    SystemLookup, recall,
+};
+use ocelli_bus::{Bus, BusOptions, OpenError};
+use ocelli_config::{Config, Loaded, write_last_good};
+use ocelli_model::clock::{Clock, Rng};
+use ocelli_model::resource::ResourceError;
+use tracing::{error, info, warn};
+
+use super::site::{Assembled, Counters, assemble};
+use super::view::AssembledView;
+use crate::clock::RealClock;
+use crate::http::{self, ApiState, Listeners};
+use crate::rng::RealRng;
+
+/// The socket of the command line in the data directory.
+const SOCKET_FILE: &str = "ocelli.sock";
+/// Runs under way get this long to end at a stop; service managers wait 90 s.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a node does not start, or does not take a configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The data directory cannot be made.
+    #[error("cannot make data directory {path:?}: {source}; check the path and who owns it")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// As the kernel said.
+        source: std::io::Error,
+    },
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] OpenError),
+    /// A port in use, or no address of this machine.
+    #[error("cannot listen on {address}: {source}; stop who does or change `listen.http`")]
+    Listen {
+        /// The address or path.
+        address: String,
+        /// As the kernel said.
+        source: std::io::Error,
+    },
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] OpenCatalogError),
+    /// The past.
+    #[error(transparent)]
+    Recall(#[from] RecallError),
+    /// The runtime.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The node's own resource.
+    #[error("node name and site make no resource: {0}; change `node.name` or `node.site`")]
+    Own(#[from] ResourceError),
+    /// The API server.
+    #[error("cannot serve the API: {0}")]
+    Serve(std::io::Error),
+}
+
+/// A running node.
+pub struct Node {
+    bus: Arc<Bus>,
+    runtime: Runtime,
+    http: ServerHandle,
+    address: SocketAddr,
+    site: Arc<ArcSwap<Site>>,
+    parked: Arc<ArcSwap<BTreeMap<String, String>>>,
+    counters: Counters,
+    directory: PathBuf,
+}
+
+impl Node {
+    /// Starts a node. `directory` is what relative paths of the configuration refer to.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing runs then.
+    pub async fn start(loaded: Loaded, directory: PathBuf) -> Result<Self, NodeError> {
+        let clock: Arc<dyn Clock> = Arc::new(RealClock);
+        let rng = || Box::new(RealRng::default()) as Box<dyn Rng>;
+        let Loaded {
+            config, sources, ..
+        } = loaded;
+        let data_dir = config.node.data_dir.clone();
+        make_directory(&data_dir)?;
+        let (bus, report) = Bus::open(&data_dir, options_of(&config), Arc::clone(&clock), rng())?;
+        let bus = Arc::new(bus);
+        info!(origin = %report.origin, segments = report.segments, "bus open");
+        let (listeners, address) = listen(&config, &data_dir)?;
+        let recalled = recall(&bus).await?;
+        let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
+        let arbiters = arbiters_of(&config);
+        let mut counters = Counters::new();
+        let Assembled { site, parked } =
+            assemble(config, &sources, directory.clone(), &mut counters)?;
+        let started = clock.monotonic();
+        let runtime = Runtime::start(RuntimeParts {
+            clock: Arc::clone(&clock),
+            rng: Arc::new(rng),
+            bus: bus.handle(),
+            catalog: Arc::clone(&catalog) as _,
+            site: Arc::clone(&site),
+            recalled,
+            lookup: Arc::new(SystemLookup),
+            arbiters,
+        })
+        .await?;
+        if let Err(error) = write_last_good(&data_dir, &sources) {
+            warn!(%error, "last good configuration not kept");
+        }
+        let site = Arc::new(ArcSwap::new(site));
+        let parked = Arc::new(ArcSwap::from_pointee(parked));
+        let view = AssembledView {
+            followed: runtime.followed(),
+            catalog,
+            site: Arc::clone(&site),
+            parked: Arc::clone(&parked),
+            bus: Arc::clone(&bus),
+            clock: Arc::clone(&clock),
+            started,
+        };
+        let state = ApiState {
+            view: Arc::new(view),
+        };
+        let running = http::serve(state, listeners).map_err(NodeError::Serve)?;
+        actix_rt::spawn(running.server);
+        info!(%address, "API listens");
+        let http = running.handle;
+        Ok(Self {
+            bus,
+            runtime,
+            http,
+            address,
+            site,
+            parked,
+            counters,
+            directory,
+        })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The bus.
+    #[must_use]
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.bus
+    }
+
+    /// Resources that are followed now.
+    #[must_use]
+    pub fn resource_count(&self) -> usize {
+        self.runtime.followed().load().resources.len()
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn site(&self) -> Arc<Site> {
+        self.site.load_full()
+    }
+
+    /// Follows another configuration as a difference.
+    ///
+    /// # Errors
+    /// [`NodeError`]; the one before stays in force.
+    pub async fn reload(&mut self, loaded: Loaded) -> Result<(), NodeError> {
+        let Loaded {
+            config, sources, ..
+        } = loaded;
+        let directory = self.directory.clone();
+        let data_dir = config.node.data_dir.clone();
+        let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
+        self.runtime.reload(Arc::clone(&site)).await?;
+        self.site.store(site);
+        self.parked.store(Arc::new(parked));
+        if let Err(error) = write_last_good(&data_dir, &sources) {
+            warn!(%error, "last good configuration not kept");
+        }
+        Ok(())
+    }
+
+    /// Ends all in order; afterwards everything measured is on disk.
+    pub async fn drain(self) {
+        self.http.stop(true).await;
+        self.runtime.drain(DRAIN_LIMIT).await;
+        if let Err(error) = self.bus.drain().await {
+            error!(%error, "bus not drained");
+        }
+        info!("drained");
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), NodeError> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|source| NodeError::Directory {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn options_of(config: &Config) -> BusOptions {
+    let default = BusOptions::default();
+    BusOptions {
+        retention: config.bus.retention.get(),
+        bytes_max: config
+            .bus
+            .bytes_max
+            .map_or(default.bytes_max, |size| size.bytes()),
+        cursor_idle_max: config.bus.cursor_idle_max.get(),
+        ..default
+    }
+}
+
+fn arbiters_of(config: &Config) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let configured = config.node.arbiters.map(|count| count.get());
+    configured
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(cores)
+}
+
+fn listen(config: &Config, data_dir: &Path) -> Result<(Listeners, SocketAddr), NodeError> {
+    let wanted = config.listen.http;
+    let refused = |source| NodeError::Listen {
+        address: wanted.to_string(),
+        source,
+    };
+    let tcp = TcpListener::bind(wanted).map_err(refused)?;
+    let address = tcp.local_addr().map_err(refused)?;
+    let path = data_dir.join(SOCKET_FILE);
+    let unix = bind_socket(&path).map_err(|source| NodeError::Listen {
+        address: path.display().to_string(),
+        source,
+    })?;
+    Ok((
+        Listeners {
+            tcp,
+            unix: Some(unix),
+        },
+        address,
+    ))
+}
+
+/// The directory's lock is ours, so a socket that is there is a former life's.
+fn bind_socket(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(socket)
+}

@@ -1,0 +1,220 @@
+//! The running node as the API shows it.
+//!
+//! Does: put together what the runtime follows, the configuration and the bus say. Does not: hold
+//! state of its own but the moment of the start. In: snapshots. Out: [`NodeView`]. Never waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ocelli_actors::{Followed, ResourcePlan, Site};
+use ocelli_bus::{Bus, DiskState};
+use ocelli_config::sections::discovery::DiscoveryConfig;
+use ocelli_config::sections::polling::PollingConfig;
+use ocelli_model::catalog::CatalogLog;
+use ocelli_model::clock::{Clock, Monotonic};
+use serde_json::{Value, json};
+
+use crate::http::view::{Check, NodeView, PairView, PluginView, ResourceView};
+
+/// What the API looks at.
+pub struct AssembledView {
+    /// What is polled.
+    pub followed: Arc<ArcSwap<Followed>>,
+    /// What is agreed on.
+    pub catalog: Arc<dyn CatalogLog>,
+    /// The configuration in force.
+    pub site: Arc<ArcSwap<Site>>,
+    /// What is parked, by name.
+    pub parked: Arc<ArcSwap<BTreeMap<String, String>>>,
+    /// The bus.
+    pub bus: Arc<Bus>,
+    /// For ages.
+    pub clock: Arc<dyn Clock>,
+    /// When the node began.
+    pub started: Monotonic,
+}
+
+impl NodeView for AssembledView {
+    fn resources(&self) -> Arc<Vec<ResourceView>> {
+        let followed = self.followed.load();
+        let state = self.catalog.state();
+        let view = |plan: &Arc<ResourcePlan>| ResourceView {
+            id: plan.resource.id().to_string(),
+            resource: Arc::clone(&plan.resource),
+            device: plan.device.as_str().to_owned(),
+            duplicate_of: state
+                .duplicate_of(plan.resource.id())
+                .map(ToString::to_string),
+            plugins: plan.pairs.iter().map(pair_view).collect(),
+        };
+        Arc::new(followed.resources.values().map(view).collect())
+    }
+
+    fn plugins(&self) -> Arc<Vec<PluginView>> {
+        let site = self.site.load();
+        let parked = self.parked.load();
+        let followed = self.followed.load();
+        let state = self.catalog.state();
+        let mut plugins = Vec::new();
+        for polling in &site.config.pollings {
+            let name = polling.name().as_str();
+            let is_polled = |plan: &&Arc<ResourcePlan>| {
+                plan.pairs.iter().any(|pair| &*pair.instance.name == name)
+            };
+            let kind = match polling {
+                PollingConfig::Snmp(_) => "snmp",
+                PollingConfig::Host(_) => "host",
+            };
+            plugins.push(PluginView {
+                name: name.to_owned(),
+                role: "polling",
+                kind: kind.to_owned(),
+                interval_ms: millis(polling.every().get()),
+                filter: polling
+                    .filter()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                resources: followed.resources.values().filter(is_polled).count(),
+                parked: parked.get(name).cloned(),
+            });
+        }
+        for enrichment in &site.config.enrichments {
+            let name = enrichment.name().as_str();
+            let is_learnt = |plan: &&Arc<ResourcePlan>| {
+                plan.enrichments
+                    .iter()
+                    .any(|instance| &*instance.name == name)
+            };
+            plugins.push(PluginView {
+                name: name.to_owned(),
+                role: "enrichment",
+                kind: "snmp".to_owned(),
+                interval_ms: millis(enrichment.every().get()),
+                filter: enrichment
+                    .filter()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                resources: followed.resources.values().filter(is_learnt).count(),
+                parked: parked.get(name).cloned(),
+            });
+        }
+        for discovery in &site.config.discoveries {
+            let name = discovery.name().as_str();
+            let (kind, interval_ms) = match discovery {
+                DiscoveryConfig::Json(json) => ("json", millis(json.every.get())),
+                DiscoveryConfig::Static(_) => ("static", 0),
+            };
+            plugins.push(PluginView {
+                name: name.to_owned(),
+                role: "discovery",
+                kind: kind.to_owned(),
+                interval_ms,
+                filter: String::new(),
+                resources: state.sources().get(name).map_or(0, |source| source.len()),
+                parked: parked.get(name).cloned(),
+            });
+        }
+        plugins.sort_by(|a, b| a.name.cmp(&b.name));
+        Arc::new(plugins)
+    }
+
+    fn status(&self) -> Value {
+        let site = self.site.load();
+        let state = self.catalog.state();
+        let followed = self.followed.load();
+        let pairs: usize = followed
+            .resources
+            .values()
+            .map(|plan| plan.pairs.len())
+            .sum();
+        let statistics = self.bus.statistics();
+        let mut totals = BTreeMap::<&str, u64>::new();
+        let mut gaps = BTreeMap::<&str, u64>::new();
+        for polling in &site.pollings {
+            let counts = polling.instance.counters.counts();
+            *totals.entry("runs").or_default() += counts.runs;
+            *totals.entry("batches").or_default() += counts.batches;
+            *totals.entry("partial_batches").or_default() += counts.partial_batches;
+            *totals.entry("samples").or_default() += counts.samples;
+            *totals.entry("rates").or_default() += counts.rates;
+            for (kind, slots) in counts.gap_slots {
+                *gaps.entry(kind.as_str()).or_default() += slots;
+            }
+        }
+        let uptime = self.clock.monotonic().since(self.started);
+        json!({
+            "node": site.config.node.name.as_str(),
+            "site": site.config.node.site.as_str(),
+            "tier": "site",
+            "version": env!("CARGO_PKG_VERSION"),
+            "origin": self.bus.origin(),
+            "epoch": state.epoch().to_string(),
+            "revision": format!("{:032x}", site.revision),
+            "uptime_s": uptime.as_secs(),
+            "resources": followed.resources.len(),
+            "pairs": pairs,
+            "collections": totals,
+            "gaps": gaps,
+            "parked": &**self.parked.load(),
+            "bus": {
+                "segments": statistics.segments,
+                "segment_bytes": statistics.segment_bytes,
+                "queue_bytes": statistics.queue_bytes,
+            },
+        })
+    }
+
+    fn readiness(&self) -> Vec<Check> {
+        let disk = self.bus.status().borrow().disk;
+        let is_writable = matches!(disk, DiskState::Ok | DiskState::Low);
+        let owns = self
+            .catalog
+            .state()
+            .plan()
+            .iter()
+            .any(|entry| entry.owner == self.site.load().config.node.name.as_str());
+        vec![
+            check(
+                "bus",
+                is_writable,
+                "the disk takes nothing; free space or replace it",
+            ),
+            check(
+                "plan",
+                owns,
+                "no plan entry gives this node the right to poll",
+            ),
+        ]
+    }
+
+    fn is_alive(&self) -> bool {
+        true
+    }
+}
+
+fn check(name: &'static str, is_ok: bool, otherwise: &str) -> Check {
+    let detail = if is_ok {
+        String::new()
+    } else {
+        otherwise.to_owned()
+    };
+    Check {
+        name,
+        is_ok,
+        detail,
+    }
+}
+
+fn pair_view(pair: &ocelli_actors::PairSetting) -> PairView {
+    PairView {
+        plugin: pair.instance.name.to_string(),
+        interval_ms: pair.interval_ms,
+        last_batch_slot_ms: pair.status.last_batch().map(|slot| slot.0),
+        gap_cause: pair.status.open_gap().map(|kind| kind.as_str().to_owned()),
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
