@@ -17,6 +17,7 @@ use ocelli_actors::{
     LoneCatalog, OpenCatalogError, RecallError, Runtime, RuntimeParts, Site, StartError,
     SystemLookup, recall,
 };
+use ocelli_bus::read::RecordSource;
 use ocelli_bus::{Bus, BusOptions, OpenError};
 use ocelli_config::{Config, Loaded, write_last_good};
 use ocelli_model::clock::{Clock, Rng};
@@ -135,8 +136,11 @@ impl Node {
             clock: Arc::clone(&clock),
             started,
         };
+        let records = RecordSource::new(Arc::clone(&bus));
         let state = ApiState {
             view: Arc::new(view),
+            records,
+            clock,
         };
         let running = http::serve(state, listeners).map_err(NodeError::Serve)?;
         actix_rt::spawn(running.server);
