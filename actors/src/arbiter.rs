@@ -22,6 +22,7 @@ use ocelli_snmp::engine::{Engine, Source};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
+use crate::counters::RuntimeCounters;
 use crate::outlet::Outlet;
 use crate::plan::{ResourceMemory, ResourcePlan};
 use crate::resolver::{Lookup, Resolver};
@@ -29,7 +30,7 @@ use crate::resource::{ResourceCore, ResourceMessage, start_resource};
 use crate::session::Sessions;
 use crate::slot_time::SlotTime;
 use crate::station::{Station, StationParts};
-use crate::supervise::{End, Envelope, Guarded, Obituary, Supervision};
+use crate::supervise::{Core, End, Envelope, Guarded, Obituary, Supervision};
 
 /// Commands on their way to one arbiter: a discovery of 10,000 resources passes in some turns.
 const COMMANDS_MAX: usize = 256;
@@ -68,6 +69,7 @@ pub(crate) struct StationSeed {
     pub(crate) bus: BusHandle,
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) blocking: BlockingPool,
+    pub(crate) counters: Arc<RuntimeCounters>,
 }
 
 /// A running arbiter.
@@ -78,7 +80,8 @@ pub(crate) struct StationHandle {
 
 impl StationHandle {
     /// Starts the thread, its station and its tasks.
-    pub(crate) fn start(seed: StationSeed) -> Self {
+    /// `number` is its place among the node's arbiters.
+    pub(crate) fn start(seed: StationSeed, number: usize) -> Self {
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let arbiter = Arbiter::new();
         let is_started = arbiter.spawn_fn(move || {
@@ -86,6 +89,7 @@ impl StationHandle {
             let station = make_station(&seed, obituaries);
             actix::spawn(Rc::clone(&station).wake_sleepers());
             actix::spawn(Rc::clone(&station).flush_outlet());
+            actix::spawn(Rc::clone(&station).show_engine(number));
             let keeper = Rc::new(Keeper {
                 station,
                 residents: RefCell::default(),
@@ -130,9 +134,10 @@ fn make_station(seed: &StationSeed, obituaries: mpsc::Sender<Obituary>) -> Rc<St
             clock: clock(),
             rng,
             obituaries,
+            counters: Arc::clone(&seed.counters),
         },
         sessions: Sessions::new(engine, resolver, clock()),
-        outlet: Outlet::new(seed.bus.clone(), clock()),
+        outlet: Outlet::new(seed.bus.clone(), clock(), Arc::clone(&seed.counters)),
         blocking: seed.blocking.clone(),
     })
 }
@@ -299,5 +304,7 @@ async fn tell(
             }
         }
     }
+    let counters = &station.supervision.counters;
+    counters.message_dropped(ResourceCore::KIND);
     warn!("resource actor does not take messages");
 }

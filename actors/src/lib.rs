@@ -7,6 +7,7 @@
 
 mod arbiter;
 mod collection;
+mod counters;
 mod credential_choice;
 mod credentials;
 mod device;
@@ -32,6 +33,7 @@ mod supervise;
 mod testing;
 mod wheel;
 
+pub use counters::{ActorCounts, ENGINE_SHOWN_EVERY, RuntimeCounters, RuntimeCounts};
 pub use credentials::{CredentialSet, Unusable};
 pub use lone_catalog::{LoneCatalog, OpenCatalogError};
 pub use node::Followed;

@@ -27,6 +27,8 @@ use ocelli_model::resource::{Resource, ResourceId};
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
+use crate::counters::RuntimeCounters;
+
 /// Sessions, enrichments and events that wait while the bus refuses: one of each for 5,000
 /// resources of an arbiter.
 pub(crate) const NOTES_MAX: usize = 16_384;
@@ -92,6 +94,7 @@ struct Waiting {
 pub(crate) struct Outlet {
     bus: BusHandle,
     clock: Arc<dyn Clock>,
+    counters: Arc<RuntimeCounters>,
     encoder: Encoder,
     /// Slots of the block under construction.
     slots: Vec<SlotsOf>,
@@ -106,10 +109,15 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     /// An outlet to `bus`.
-    pub(crate) fn new(bus: BusHandle, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        bus: BusHandle,
+        clock: Arc<dyn Clock>,
+        counters: Arc<RuntimeCounters>,
+    ) -> Self {
         Self {
             bus,
             clock,
+            counters,
             encoder: Encoder::default(),
             slots: Vec::new(),
             outgoing: VecDeque::new(),
@@ -180,6 +188,7 @@ impl Outlet {
     pub(crate) fn note(&mut self, resource: &Arc<Resource>, plugin: &Arc<str>, note: Note) {
         self.pending.notify_one();
         if self.notes.len() >= NOTES_MAX {
+            self.counters.note_dropped();
             warn!(resource = %resource.id(), %plugin, kind = note.kind(), "bus note dropped");
             return;
         }
@@ -234,6 +243,7 @@ impl Outlet {
             return;
         }
         if self.gap_count >= GAPS_MAX {
+            self.counters.gap_dropped();
             let (resource, plugin) = (slots.resource.id(), &slots.plugin);
             error!(%resource, %plugin, slot = slots.gap.first.0, "gap record dropped");
             return;
@@ -335,6 +345,7 @@ impl Outlet {
             match self.bus.try_submit(lane, block) {
                 Ok(acknowledgement) => self.watch(acknowledgement, lane, slots),
                 Err(refused) => {
+                    self.counters.block_refused(refused.error);
                     if self.refused.is_none() {
                         warn!(error = %refused.error, "bus refuses blocks; batches become gaps");
                     }
@@ -354,10 +365,12 @@ impl Outlet {
     /// Follows a block until it is durable. As many at one time as the bus's queue holds blocks.
     fn watch(&self, acknowledgement: Acknowledgement, lane: Lane, slots: Vec<SlotsOf>) {
         let (lost, pending) = (Rc::clone(&self.lost), Rc::clone(&self.pending));
+        let counters = Arc::clone(&self.counters);
         actix::spawn(async move {
             let Err(error) = acknowledgement.await else {
                 return;
             };
+            counters.slots_lost(slots.len());
             error!(%error, slots = slots.len(), "block did not become durable");
             let cause = cause_of_loss(&error);
             let mut lost = lost.borrow_mut();

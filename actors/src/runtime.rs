@@ -27,6 +27,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::arbiter::{StationCommand, StationHandle, StationSeed};
+use crate::counters::RuntimeCounters;
 use crate::discovery::{DiscoveryCore, DiscoveryWorld};
 use crate::node::{Followed, NodeCore, NodeMessage, NodeWorld};
 use crate::recall::Recalled;
@@ -97,6 +98,7 @@ pub struct Runtime {
     discoveries: RefCell<Vec<Addr<Guarded<DiscoveryCore>>>>,
     supervision: Rc<Supervision>,
     discovery_world: DiscoveryWorld,
+    counters: Arc<RuntimeCounters>,
 }
 
 impl Runtime {
@@ -120,6 +122,9 @@ impl Runtime {
         bring_catalog(&*catalog, &site, &name, &slots).await?;
         write_plan(&bus, catalog.state().plan(), &*clock).await?;
         let blocking = BlockingPool::default();
+        let arbiters = arbiters.max(1);
+        let counters = RuntimeCounters::new(arbiters);
+        counters.show_plugins(&site);
         let seed = StationSeed {
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
@@ -127,17 +132,11 @@ impl Runtime {
             bus,
             lookup,
             blocking: blocking.clone(),
+            counters: Arc::clone(&counters),
         };
-        let stations = (0..arbiters.max(1)).map(|_| StationHandle::start(seed.clone()));
+        let stations = (0..arbiters).map(|number| StationHandle::start(seed.clone(), number));
         let stations = Rc::new(stations.collect::<Vec<_>>());
-        let (obituaries, obituaries_in) = mpsc::channel(OBITUARIES_MAX);
-        actix::spawn(log_obituaries(obituaries_in));
-        let rng = RefCell::new(rng());
-        let supervision = Rc::new(Supervision {
-            clock: Arc::clone(&clock),
-            rng,
-            obituaries,
-        });
+        let supervision = supervise((Arc::clone(&clock), rng()), Arc::clone(&counters));
         let changed = Arc::new(Notify::new());
         let followed = Arc::new(ArcSwap::from_pointee(Followed::default()));
         let world = NodeWorld {
@@ -168,6 +167,7 @@ impl Runtime {
             discoveries: RefCell::default(),
             supervision,
             discovery_world,
+            counters,
         };
         runtime.start_discoveries();
         Ok(runtime)
@@ -177,6 +177,12 @@ impl Runtime {
     #[must_use]
     pub fn followed(&self) -> Arc<ArcSwap<Followed>> {
         Arc::clone(&self.followed)
+    }
+
+    /// What is counted; may be read from any thread, also after a drain.
+    #[must_use]
+    pub fn counters(&self) -> Arc<RuntimeCounters> {
+        Arc::clone(&self.counters)
     }
 
     /// The catalog.
@@ -193,6 +199,7 @@ impl Runtime {
         let name = site.config.node.name.as_str();
         bring_catalog(&*self.catalog, &site, name, &self.slots).await?;
         *self.site.borrow_mut() = Arc::clone(&site);
+        self.counters.show_plugins(&site);
         let (done, is_done) = oneshot::channel();
         let told = self
             .node
@@ -252,6 +259,21 @@ impl Runtime {
         });
         *self.discoveries.borrow_mut() = cores.collect();
     }
+}
+
+/// Supervision of the actors of the main thread.
+fn supervise(
+    (clock, rng): (Arc<dyn Clock>, Box<dyn Rng>),
+    counters: Arc<RuntimeCounters>,
+) -> Rc<Supervision> {
+    let (obituaries, obituaries_in) = mpsc::channel(OBITUARIES_MAX);
+    actix::spawn(log_obituaries(obituaries_in));
+    Rc::new(Supervision {
+        clock,
+        rng: RefCell::new(rng),
+        obituaries,
+        counters,
+    })
 }
 
 async fn log_obituaries(mut obituaries: mpsc::Receiver<crate::supervise::Obituary>) {

@@ -14,7 +14,7 @@ use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::gap::{GapCause, GapKind};
 use ocelli_model::resource::{Endpoint, Host};
 use ocelli_plugins::snmp_access::{SessionAccess, SnmpAccess};
-use ocelli_snmp::engine::{Engine, SessionSettings, TimeoutBounds};
+use ocelli_snmp::engine::{Engine, EngineCounters, SessionSettings, TimeoutBounds};
 
 use crate::device::Device;
 use crate::plan::ResourcePlan;
@@ -63,6 +63,11 @@ impl Sessions {
             resolver,
             clock,
         }
+    }
+
+    /// What the engine has counted so far.
+    pub(crate) fn counters(&self) -> EngineCounters {
+        self.engine.counters()
     }
 
     /// Ends all operations; their runs end with `restart`.

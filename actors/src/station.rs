@@ -19,6 +19,7 @@ use ocelli_plugins::run::BlockingPool;
 use std::collections::HashMap;
 use tokio::sync::Notify;
 
+use crate::counters::ENGINE_SHOWN_EVERY;
 use crate::device::Devices;
 use crate::outlet::Outlet;
 use crate::resource::{ResourceCore, ResourceMessage};
@@ -162,6 +163,16 @@ impl Station {
                 .sleep_until(self.clock.monotonic().after(FLUSH_INTERVAL))
                 .await;
             self.outlet.borrow_mut().flush();
+        }
+    }
+
+    /// Shows what the engine of the arbiter with that number has counted, for ever.
+    pub(crate) async fn show_engine(self: Rc<Self>, arbiter: usize) {
+        loop {
+            let counters = &self.supervision.counters;
+            counters.show_engine(arbiter, self.sessions.counters());
+            let next = self.clock.monotonic().after(ENGINE_SHOWN_EVERY);
+            self.clock.sleep_until(next).await;
         }
     }
 

@@ -25,6 +25,7 @@ use ocelli_model::clock::{Clock, Rng};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use crate::counters::RuntimeCounters;
 use crate::restart::{Crashes, Pause};
 
 /// Longest panic text that is logged and reported, bytes.
@@ -105,6 +106,8 @@ pub(crate) struct Supervision {
     pub(crate) rng: RefCell<Box<dyn Rng>>,
     /// To the parent. Full: the obituary is dropped and logged; the parent also meets `Closed`.
     pub(crate) obituaries: mpsc::Sender<Obituary>,
+    /// Where crashes are counted; the node's.
+    pub(crate) counters: Arc<RuntimeCounters>,
 }
 
 // === The wrapper ===
@@ -203,6 +206,7 @@ impl<C: Core> Guarded<C> {
             .crashes
             .note(self.supervision.clock.monotonic(), chance);
         let is_parked = matches!(pause, Pause::Parked(_));
+        self.supervision.counters.actor_crashed(C::KIND);
         let (actor, name, crashes) = (C::KIND, &self.witness.name, self.crashes.total());
         error!(actor, name = %name, crashes, ?pause, error = %panic, "actor crashed");
         let ending = Ending { panic, is_parked };
@@ -212,6 +216,7 @@ impl<C: Core> Guarded<C> {
             error!(actor, name = %name, "actor crashed while it replaced its core");
         }
         if is_parked && !self.is_parked {
+            self.supervision.counters.actor_parked(C::KIND);
             self.report(End::Parked);
         }
         self.is_parked = is_parked;
@@ -226,6 +231,7 @@ impl<C: Core> Guarded<C> {
             end,
         };
         if let Err(error) = self.supervision.obituaries.try_send(obituary) {
+            self.supervision.counters.obituary_dropped(C::KIND);
             warn!(actor = C::KIND, name = %self.witness.name, %error, "obituary dropped");
         }
     }
@@ -256,6 +262,7 @@ impl<C: Core> Actor for Guarded<C> {
                     let name = &guarded.witness.name;
                     info!(actor = C::KIND, %name, "parked actor tried again");
                     guarded.is_parked = false;
+                    guarded.supervision.counters.actor_unparked(C::KIND);
                     guarded.report(End::Unparked);
                     guarded.begin_life(life);
                 }));
@@ -265,6 +272,14 @@ impl<C: Core> Actor for Guarded<C> {
 }
 
 impl<C: Core> Supervised for Guarded<C> {}
+
+impl<C: Core> Drop for Guarded<C> {
+    fn drop(&mut self) {
+        if self.is_parked {
+            self.supervision.counters.actor_unparked(C::KIND);
+        }
+    }
+}
 
 impl<C: Core> Handler<Envelope<C::Message>> for Guarded<C> {
     type Result = Result<(), Down>;

@@ -77,6 +77,7 @@ impl Bench {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: RefCell::new(Box::new(StepRng::default())),
             obituaries: obituary_sender,
+            counters: RuntimeCounters::new(1),
         });
         let core = Counter {
             messages: 0,

@@ -56,6 +56,10 @@ impl NodeView for Fixed {
         }]
     }
 
+    fn runtime(&self) -> ocelli_actors::RuntimeCounts {
+        ocelli_actors::RuntimeCounts::default()
+    }
+
     fn is_alive(&self) -> bool {
         true
     }

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
+use ocelli_actors::RuntimeCounts;
 use ocelli_model::resource::Resource;
-use ocelli_model::schema::MetricKind;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -73,19 +73,6 @@ pub struct Check {
     pub detail: String,
 }
 
-/// A number that the node counts about itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OwnMetric {
-    /// Family, `ocelli_…`, without `_total`.
-    pub name: String,
-    /// Counter or gauge.
-    pub kind: MetricKind,
-    /// Rendered labels, `{actor="resource"}`, or nothing.
-    pub labels: String,
-    /// The value now.
-    pub value: f64,
-}
-
 /// What the routes ask of the node.
 pub trait NodeView: Send + Sync + 'static {
     /// All resources, ascending by id.
@@ -96,10 +83,8 @@ pub trait NodeView: Send + Sync + 'static {
     fn status(&self) -> Value;
     /// Conditions of readiness: bus recovered, listeners bound, right to poll.
     fn readiness(&self) -> Vec<Check>;
-    /// What `/metrics` shows beside the bus's numbers.
-    fn own_metrics(&self) -> Vec<OwnMetric> {
-        Vec::new()
-    }
+    /// What the runtime counted, for `/metrics`; all zero before it starts.
+    fn runtime(&self) -> RuntimeCounts;
     /// Whether every arbiter answered lately.
     fn is_alive(&self) -> bool;
 }

@@ -37,3 +37,27 @@ pub struct EngineCounters {
     /// Operations refused because a table or queue was full.
     pub operations_refused: u64,
 }
+
+impl EngineCounters {
+    /// The sum of both, for a node with several engines.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            received: self.received + other.received,
+            batches: self.batches + other.batches,
+            retries: self.retries + other.retries,
+            timeouts: self.timeouts + other.timeouts,
+            unmatched: self.unmatched + other.unmatched,
+            wrong_source: self.wrong_source + other.wrong_source,
+            malformed: self.malformed + other.malformed,
+            unacceptable: self.unacceptable + other.unacceptable,
+            cut: self.cut + other.cut,
+            refused: self.refused + other.refused,
+            send_dropped: self.send_dropped + other.send_dropped,
+            unreachable: self.unreachable + other.unreachable,
+            sockets_renewed: self.sockets_renewed + other.sockets_renewed,
+            operations_refused: self.operations_refused + other.operations_refused,
+        }
+    }
+}
