@@ -180,9 +180,8 @@ impl RuntimeCounters {
             };
             (*kind, counts)
         };
-        let refusal_of = |(refusal, name): (Refusal, &'static str)| {
-            (name, of(&self.refusals[refusal as usize]))
-        };
+        let refusal_of =
+            |(refusal, name): (Refusal, &'static str)| (name, of(&self.refusals[refusal as usize]));
         let engines = self.engines.iter().map(|engine| **engine.load());
         let plugins = self.plugins.load();
         let plugin_of = |(name, counters): (&Arc<str>, &Arc<PluginCounters>)| {
@@ -233,13 +232,20 @@ mod tests {
         counters.block_refused(SubmitError::QueueFull);
         counters.block_refused(SubmitError::DiskFull);
         let refusals = counters.counts().refusals;
-        assert_eq!(refusals, [("queue_full", 1), ("disk_full", 2), ("closed", 0)]);
+        assert_eq!(
+            refusals,
+            [("queue_full", 1), ("disk_full", 2), ("closed", 0)]
+        );
     }
 
     #[test]
     fn engines_of_all_arbiters_add_up_and_each_shows_its_last_word() {
         let counters = RuntimeCounters::new(2);
-        let sent = |sent| EngineCounters { sent, retries: 1, ..EngineCounters::default() };
+        let sent = |sent| EngineCounters {
+            sent,
+            retries: 1,
+            ..EngineCounters::default()
+        };
         counters.show_engine(0, sent(5));
         counters.show_engine(1, sent(2));
         counters.show_engine(0, sent(7));

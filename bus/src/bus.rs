@@ -7,7 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -172,6 +172,12 @@ impl Bus {
     pub fn reader(&self, options: ReaderOptions) -> Result<Reader, TooManyReaders> {
         let (shared, open) = (Arc::clone(&self.shared), Arc::clone(&self.readers));
         Reader::new(shared, self.requests.clone(), open, options)
+    }
+
+    /// Readers that are open now, at most [`READERS_MAX`].
+    #[must_use]
+    pub fn open_readers(&self) -> usize {
+        self.readers.load(Ordering::Relaxed)
     }
 
     /// The origin that appends here.

@@ -23,7 +23,9 @@ mod guard;
 mod health;
 mod lines;
 mod list;
-mod metrics;
+mod metrics_route;
+mod openapi;
+mod own_metrics;
 mod parameters;
 mod resources;
 mod samples;
@@ -127,7 +129,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(subscribe::routes)
         .configure(samples::routes)
         .configure(gaps::routes)
-        .configure(metrics::routes);
+        .configure(metrics_route::routes)
+        .configure(openapi::routes);
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ impl Node {
         let parked = Arc::new(ArcSwap::from_pointee(parked));
         let view = AssembledView {
             followed: runtime.followed(),
+            counters: runtime.counters(),
             catalog,
             site: Arc::clone(&site),
             parked: Arc::clone(&parked),

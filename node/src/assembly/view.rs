@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ocelli_actors::{Followed, ResourcePlan, Site};
+use ocelli_actors::{Followed, ResourcePlan, RuntimeCounters, RuntimeCounts, Site};
 use ocelli_bus::{Bus, DiskState};
 use ocelli_config::sections::discovery::DiscoveryConfig;
 use ocelli_config::sections::polling::PollingConfig;
@@ -21,6 +21,8 @@ use crate::http::view::{Check, NodeView, PairView, PluginView, ResourceView};
 pub struct AssembledView {
     /// What is polled.
     pub followed: Arc<ArcSwap<Followed>>,
+    /// What the runtime counts.
+    pub counters: Arc<RuntimeCounters>,
     /// What is agreed on.
     pub catalog: Arc<dyn CatalogLog>,
     /// The configuration in force.
@@ -36,6 +38,10 @@ pub struct AssembledView {
 }
 
 impl NodeView for AssembledView {
+    fn runtime(&self) -> RuntimeCounts {
+        self.counters.counts()
+    }
+
     fn resources(&self) -> Arc<Vec<ResourceView>> {
         let followed = self.followed.load();
         let state = self.catalog.state();

@@ -5,9 +5,10 @@
 //! In: samples in any order. Out: one text; OpenMetrics ends in `# EOF`.
 //! Limit: [`SERIES_MAX`] series; the request is refused with the number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
+use ahash::RandomState;
 use ocelli_model::clock::WallMs;
 use ocelli_model::schema::MetricKind;
 
@@ -55,14 +56,35 @@ pub struct TooManySeries;
 pub struct Exposition {
     format: Format,
     families: BTreeMap<String, Family>,
-    series: usize,
+    /// Hashes of name and labels: what was said is not said again.
+    seen: HashSet<u64>,
+    hasher: RandomState,
 }
 
 #[derive(Debug)]
 struct Family {
-    kind: MetricKind,
+    kind: FamilyKind,
     help: &'static str,
     lines: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FamilyKind {
+    Metric(MetricKind),
+    Histogram,
+}
+
+/// A histogram without labels.
+#[derive(Debug, Clone, Copy)]
+pub struct Histogram<'a> {
+    /// Family name, with its unit.
+    pub family: &'a str,
+    /// What the family is, for people.
+    pub help: &'static str,
+    /// (upper bound, values up to it), both ascending; the last bound is infinite.
+    pub buckets: &'a [(f64, u64)],
+    /// Sum of all values.
+    pub sum: f64,
 }
 
 /// One sample.
@@ -98,41 +120,83 @@ impl Exposition {
         Self {
             format,
             families: BTreeMap::new(),
-            series: 0,
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
         }
     }
 
     /// Takes a sample. A name that is a counter and a gauge keeps what came first; the other is
-    /// given a name of its own (`_value`), as is a gauge that would end in `_total`.
+    /// given a name of its own (`_value`), as is a gauge that would end in `_total`. A series that
+    /// was taken before is not taken again.
     ///
     /// # Errors
     /// [`TooManySeries`] at the limit.
     pub fn push(&mut self, sample: Sample<'_>) -> Result<(), TooManySeries> {
-        if self.series == SERIES_MAX {
-            return Err(TooManySeries);
-        }
-        self.series += 1;
         let mut name = valid_name(sample.family);
         let is_other_kind = |name: &String, families: &BTreeMap<String, Family>| {
             families
                 .get(name)
-                .is_some_and(|family| family.kind != sample.kind)
+                .is_some_and(|family| family.kind != FamilyKind::Metric(sample.kind))
         };
         let ends_like_counter = sample.kind == MetricKind::Gauge && name.ends_with("_total");
         if ends_like_counter || is_other_kind(&name, &self.families) {
             name.push_str("_value");
+        }
+        if !self.is_new((&name, sample.labels))? {
+            return Ok(());
         }
         let suffix = match (sample.kind, self.format) {
             (MetricKind::Gauge, _) | (_, Format::BareText004) => "",
             (MetricKind::Counter, _) => "_total",
         };
         let family = self.families.entry(name.clone()).or_insert_with(|| Family {
-            kind: sample.kind,
+            kind: FamilyKind::Metric(sample.kind),
             help: sample.help,
             lines: String::new(),
         });
         write_sample(&mut family.lines, self.format, (&name, suffix), &sample);
         Ok(())
+    }
+
+    /// Takes a histogram.
+    ///
+    /// # Errors
+    /// [`TooManySeries`] at the limit.
+    pub fn push_histogram(&mut self, histogram: &Histogram<'_>) -> Result<(), TooManySeries> {
+        let name = valid_name(histogram.family);
+        if !self.is_new((&name, ""))? {
+            return Ok(());
+        }
+        let mut lines = String::new();
+        for (bound, values) in histogram.buckets {
+            let bound = match bound.is_finite() {
+                true => bound.to_string(),
+                false => "+Inf".to_owned(),
+            };
+            let _infallible = writeln!(lines, "{name}_bucket{{le=\"{bound}\"}} {values}");
+        }
+        let values = histogram.buckets.last().map_or(0, |(_, values)| *values);
+        let _infallible = writeln!(lines, "{name}_sum {}", histogram.sum);
+        let _infallible = writeln!(lines, "{name}_count {values}");
+        let family = Family {
+            kind: FamilyKind::Histogram,
+            help: histogram.help,
+            lines,
+        };
+        self.families.insert(name, family);
+        Ok(())
+    }
+
+    /// Whether a series was not taken before; it counts as taken then.
+    fn is_new(&mut self, series: (&str, &str)) -> Result<bool, TooManySeries> {
+        let hash = self.hasher.hash_one(series);
+        if self.seen.contains(&hash) {
+            return Ok(false);
+        }
+        if self.seen.len() == SERIES_MAX {
+            return Err(TooManySeries);
+        }
+        Ok(self.seen.insert(hash))
     }
 
     /// The whole text.
@@ -145,10 +209,13 @@ impl Exposition {
             .sum();
         let mut text = String::with_capacity(size);
         for (name, family) in &self.families {
-            let is_old_counter =
-                self.format == Format::Text004 && family.kind == MetricKind::Counter;
+            let is_counter = family.kind == FamilyKind::Metric(MetricKind::Counter);
+            let is_old_counter = self.format == Format::Text004 && is_counter;
             let suffix = if is_old_counter { "_total" } else { "" };
-            let kind = family.kind.as_str();
+            let kind = match family.kind {
+                FamilyKind::Metric(kind) => kind.as_str(),
+                FamilyKind::Histogram => "histogram",
+            };
             let _infallible = writeln!(text, "# TYPE {name}{suffix} {kind}");
             if !family.help.is_empty() {
                 let _infallible = writeln!(text, "# HELP {name}{suffix} {}", family.help);
@@ -318,6 +385,29 @@ mod tests {
     }
 
     #[test]
+    fn a_series_is_said_once_by_its_first_value() {
+        let of = |value| sample("a", MetricKind::Gauge, Number::Float(value));
+        let text = rendered(Format::Text004, &[of(1.0), of(2.0)]);
+        assert_eq!(text, "# TYPE a gauge\na 1 1700000000123\n");
+    }
+
+    #[test]
+    fn a_histogram_ends_in_infinity_and_counts_all() {
+        let mut exposition = Exposition::new(Format::Text004);
+        let histogram = Histogram {
+            family: "fsync_seconds",
+            help: "Time.",
+            buckets: &[(0.001, 2), (f64::INFINITY, 5)],
+            sum: 0.25,
+        };
+        exposition.push_histogram(&histogram).unwrap();
+        let expected = "# TYPE fsync_seconds histogram\n# HELP fsync_seconds Time.\n\
+            fsync_seconds_bucket{le=\"0.001\"} 2\nfsync_seconds_bucket{le=\"+Inf\"} 5\n\
+            fsync_seconds_sum 0.25\nfsync_seconds_count 5\n";
+        assert_eq!(exposition.render(), expected);
+    }
+
+    #[test]
     fn labels_are_escaped_and_cut_back_to_a_mark() {
         let mut labels = Labels::default();
         labels.push("site", "d\"c\\1\n");
@@ -339,8 +429,13 @@ mod tests {
     fn the_series_limit_is_an_error_and_not_a_cut_text() {
         let mut exposition = Exposition::new(Format::Text004);
         let one = sample("a", MetricKind::Gauge, Number::Float(1.0));
-        (0..SERIES_MAX).for_each(|_| exposition.push(one).unwrap());
-        assert_eq!(exposition.push(one), Err(TooManySeries));
+        let labels: Vec<String> = (0..=SERIES_MAX).map(|n| format!("{{n=\"{n}\"}}")).collect();
+        let mut push = |labels| exposition.push(Sample { labels, ..one });
+        labels[..SERIES_MAX]
+            .iter()
+            .for_each(|labels| push(labels).unwrap());
+        push(&labels[0]).unwrap();
+        assert_eq!(push(&labels[SERIES_MAX]), Err(TooManySeries));
     }
 
     #[test]

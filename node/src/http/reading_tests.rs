@@ -22,13 +22,13 @@ use crate::rng::RealRng;
 /// Slots of the batches: a minute apart, the last one just over.
 const INTERVAL_MS: i64 = 60_000;
 
-struct Node {
-    state: ApiState,
+pub(super) struct Node {
+    pub(super) state: ApiState,
     _directory: tempfile::TempDir,
 }
 
 /// A bus with two batches and a gap of switch `a1`.
-async fn node() -> Node {
+pub(super) async fn node() -> Node {
     let directory = tempfile::tempdir().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(RealClock);
     let opened = Bus::open(
@@ -128,8 +128,20 @@ fn batch(slot: SlotMs) -> Batch {
     }
 }
 
+/// Status, content type and text of a scrape.
+pub(super) async fn get_accepting(url: String, accept: &str) -> (u16, String, String) {
+    let request = reqwest::Client::new().get(url).header("accept", accept);
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let content_type = response.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    (status, content_type, response.text().await.unwrap())
+}
+
 /// Runs `ask` against a server of `node`.
-async fn with_server<T>(node: &Node, ask: impl AsyncFnOnce(String) -> T) -> T {
+pub(super) async fn with_server<T>(node: &Node, ask: impl AsyncFnOnce(String) -> T) -> T {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", tcp.local_addr().unwrap());
     let running = serve(node.state.clone(), Listeners { tcp, unix: None }).unwrap();
@@ -228,7 +240,7 @@ async fn values_samples_gaps_and_metrics_are_read() {
             "{devices}"
         );
         let (_, own) = get(format!("{base}/metrics")).await;
-        assert!(own.contains("ocelli_bus_entries_total 3"), "{own}");
+        assert!(own.contains("ocelli_bus_appended_entries_total 3"), "{own}");
     })
     .await;
 }
