@@ -240,7 +240,7 @@ async fn values_samples_gaps_and_metrics_are_read() {
             "{devices}"
         );
         let (_, own) = get(format!("{base}/metrics")).await;
-        assert!(own.contains("ocelli_bus_appended_entries_total 3"), "{own}");
+        assert!(own.contains("ocelli_bus_appended_blocks_total 2"), "{own}");
     })
     .await;
 }
