@@ -2,7 +2,7 @@
 //!
 //! Does: hand entries to the encoder, submit sealed blocks in order, turn slots of blocks that did
 //! not become durable into gaps. Does not: encode (`bus`), wait for the disk.
-//! In: batches, gaps, sessions, enrichments, events. Out: sealed blocks to the [`BusHandle`].
+//! In: batches, gaps, sessions, enrichments. Out: sealed blocks to the [`BusHandle`].
 //! Full: while the bus refuses, batches are shed as gaps (`overload`, `disk_full`); gaps wait, one
 //! range a pair as long as they are neighbours; of other entries the one beyond [`NOTES_MAX`] is
 //! dropped and counted. So state and gap records are the last to go.
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use ocelli_bus::block::{PushError, SealedBlock};
 use ocelli_bus::dictionary::{DefineError, PairCache};
 use ocelli_bus::encoder::{AppendError as EntryError, Encoder, Pair, Place, SealedBlocks};
-use ocelli_bus::payload::{Event, Session};
+use ocelli_bus::payload::Session;
 use ocelli_bus::record::Lane;
 use ocelli_bus::{Acknowledgement, AppendError, BusHandle, SubmitError};
 use ocelli_model::batch::Batch;
@@ -29,7 +29,7 @@ use tracing::{error, warn};
 
 use crate::counters::RuntimeCounters;
 
-/// Sessions, enrichments and events that wait while the bus refuses: one of each for 5,000
+/// Sessions and enrichments that wait while the bus refuses: one of each for 5,000
 /// resources of an arbiter.
 pub(crate) const NOTES_MAX: usize = 16_384;
 /// Gap ranges that wait: more than the pairs of an arbiter with 10,000 resources.
@@ -56,8 +56,6 @@ pub(crate) enum Note {
     Session(Session, Place),
     /// Facts that changed.
     Enrich(Box<EnrichmentRecord>),
-    /// Something worth knowing.
-    Event(Event),
 }
 
 /// A slot range of a pair: in a block on its way, or waiting as a gap.
@@ -184,7 +182,7 @@ impl Outlet {
         }
     }
 
-    /// Takes a session, an enrichment or an event.
+    /// Takes a session or an enrichment.
     pub(crate) fn note(&mut self, resource: &Arc<Resource>, plugin: &Arc<str>, note: Note) {
         self.pending.notify_one();
         if self.notes.len() >= NOTES_MAX {
@@ -291,7 +289,6 @@ impl Outlet {
                     encoder.push_session(&mut cache, pair, session, *place)
                 }
                 Note::Enrich(record) => encoder.push_enrich(&mut cache, pair, record, now),
-                Note::Event(event) => encoder.push_event(Some((&mut cache, pair)), event, now),
             });
             if let Err(error) = pushed {
                 let (resource, kind) = (resource.id(), note.kind());
@@ -403,7 +400,6 @@ impl Note {
         match self {
             Note::Session(..) => "session",
             Note::Enrich(_) => "enrich",
-            Note::Event(_) => "event",
         }
     }
 }

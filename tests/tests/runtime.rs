@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ocelli_actors::{
@@ -68,7 +67,6 @@ struct Fake {
     temper: Temper,
     schema: Arc<Schema>,
     plan: Arc<RatePlan>,
-    count: AtomicU64,
 }
 
 impl Fake {
@@ -91,7 +89,6 @@ impl Fake {
             temper,
             schema: Arc::new(Schema::new(vec![group]).unwrap()),
             plan: Arc::new(plan),
-            count: AtomicU64::new(0),
         })
     }
 }
@@ -126,7 +123,8 @@ impl Polling for Fake {
                 Temper::Hangs => std::future::pending().await,
             }
             let mut source = SourceColumn::default();
-            source.push(Some(self.count.fetch_add(10, Ordering::Relaxed)));
+            // Grows over restarts, as a device's counter does.
+            source.push(u64::try_from(run.run.clock.wall().0).ok());
             let mut level = GaugeColumn::default();
             level.push_int(7);
             *rows = Rows::default();

@@ -95,7 +95,8 @@ impl Pair {
                 cause,
                 before: None,
             } => {
-                let next = plan.grid.next_after(before_from.max(last));
+                // The same slots go on, whenever the plan that names them began.
+                let next = plan.grid.next_after(last);
                 (plan, next, None, Some(cause))
             }
         };
