@@ -140,3 +140,25 @@ fn expose_entry(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError as _;
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn too_many_series_are_413_with_the_filter_to_add() {
+        let refused = answer(Format::Text004, || Err(TooManySeries)).await;
+        let response = refused.unwrap_err().error_response();
+        assert_eq!(response.status().as_u16(), 413);
+        let body = to_bytes(response.into_body()).await.unwrap();
+        let error: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(error["error"]["code"], "too_many_series");
+        assert!(
+            error["error"]["hint"].as_str().unwrap().contains("filter="),
+            "{error}"
+        );
+    }
+}

@@ -153,7 +153,7 @@ const ROUTES: &[Route] = &[
     get(
         "/v1/values",
         "Last values",
-        &[FILTER, GROUP, METRIC, DIMENSION, LIMIT],
+        &[FILTER, GROUP, METRIC, DIMENSION, LIMIT, AFTER],
         JSON,
     ),
     get(
@@ -265,10 +265,8 @@ mod tests {
             let text = std::fs::read_to_string(&path).unwrap();
             // Its own mark must not be found in this file.
             let product = text.split("#[cfg(test)]").next().unwrap();
-            let calls = product
-                .split("route(\"")
-                .chain(product.split("resource(\""))
-                .skip(1);
+            let routes = product.split("route(\"").skip(1);
+            let calls = routes.chain(product.split("resource(\"").skip(1));
             for call in calls.filter(|call| call.starts_with('/')) {
                 let (path, rest) = call.split_once('"').unwrap();
                 let (_, method) = rest.split_once("web::").unwrap();

@@ -8,7 +8,10 @@ use ocelli_snmp::engine::EngineCounters;
 
 use super::{Named, OwnMetric};
 
-const PLUGIN: &[(Named, fn(&PluginCounts) -> u64)] = &[
+type ReadPlugin = fn(&PluginCounts) -> u64;
+type ReadEngine = fn(&EngineCounters) -> u64;
+
+const PLUGIN: &[(Named, ReadPlugin)] = &[
     (("ocelli_runs", "Collections started."), |p| p.runs),
     (("ocelli_batches", "Slots that ended as a batch."), |p| {
         p.batches
@@ -33,7 +36,7 @@ const PLUGIN: &[(Named, fn(&PluginCounts) -> u64)] = &[
     ),
 ];
 
-const ENGINE: &[(Named, fn(&EngineCounters) -> u64)] = &[
+const ENGINE: &[(Named, ReadEngine)] = &[
     (("ocelli_snmp_requests_sent", "SNMP datagrams sent."), |e| {
         e.sent
     }),
@@ -177,9 +180,8 @@ pub(super) fn rows(counts: &RuntimeCounts) -> Vec<OwnMetric> {
     for (kind, dropped) in [("note", counts.dropped_notes), ("gap", counts.dropped_gaps)] {
         rows.push(OwnMetric::counter(OUTLET, dropped).of("kind", kind));
     }
-    let engine = |(named, read): &(Named, fn(&EngineCounters) -> u64)| {
-        OwnMetric::counter(*named, read(&counts.engine))
-    };
+    let engine =
+        |(named, read): &(Named, ReadEngine)| OwnMetric::counter(*named, read(&counts.engine));
     rows.extend(ENGINE.iter().map(engine));
     rows
 }
