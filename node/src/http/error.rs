@@ -78,7 +78,6 @@ impl ResponseError for ApiError {
 }
 
 /// Whatever no route serves.
-#[expect(clippy::unused_async, reason = "actix takes async handlers only")]
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let message = format!("no route {} {}", request.method(), request.path());
     Err(ApiError::not_found(

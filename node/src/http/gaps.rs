@@ -4,8 +4,6 @@
 //! Does not: find gaps (`bus::GapLedger`). In: a query. Out: a list, newest knowledge.
 //! An open gap is one that reaches to the pair's newest statement: no batch came after it.
 
-#![expect(clippy::unused_async, reason = "actix takes async handlers only")]
-
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};

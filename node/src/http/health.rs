@@ -3,8 +3,6 @@
 //! Does: answer probes of service managers and balancers, without detail unless asked.
 //! Does not: measure; the node view knows. In: a probe. Out: 200 or 503 with one word.
 
-#![expect(clippy::unused_async, reason = "actix takes async handlers only")]
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 

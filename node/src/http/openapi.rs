@@ -4,8 +4,6 @@
 //! Does not: route; each module registers its own, and a test compares both ways.
 //! In: the table. Out: OpenAPI 3.0.3.
 
-#![expect(clippy::unused_async, reason = "actix takes async handlers only")]
-
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 

@@ -2,8 +2,6 @@
 //!
 //! Does: list and get, by the list rules. Does not: hold them (`view`). In: a query. Out: JSON.
 
-#![expect(clippy::unused_async, reason = "actix takes async handlers only")]
-
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 

@@ -5,8 +5,6 @@
 //! In: a query. Out: a list with ages, or lines (`ndjson`, `csv`) that end by naming the oldest
 //! sample found.
 
-#![expect(clippy::unused_async, reason = "actix takes async handlers only")]
-
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
