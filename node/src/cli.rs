@@ -98,7 +98,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => return refuse_usage(&error, &mut streams),
     };
-    if let Err(failure) = logging::start(&cli.log) {
+    let log_filter = match cli.command {
+        Command::Demo(_) => logging::FILTER_OF_SHOWS,
+        _ => logging::FILTER_OF_NODES,
+    };
+    if let Err(failure) = logging::start(&cli.log, log_filter) {
         return streams.fail(&failure);
     }
     let ended = run(cli.command, &mut streams);

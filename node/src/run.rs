@@ -97,19 +97,23 @@ fn directory_of(config: &Path) -> PathBuf {
 }
 
 /// What an operator or the service manager wants.
-enum Told {
+pub(crate) enum Told {
+    /// SIGTERM or SIGINT.
     Stop,
+    /// SIGHUP.
     Reload,
 }
 
-struct Signals {
+/// The signals that a node follows.
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    /// Listens from now on.
+    pub(crate) fn new() -> Result<Self, Failure> {
         let listen = |kind| {
             let listened = signal(kind);
             listened.map_err(|error| {
@@ -123,7 +127,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Told {
+    /// The next one.
+    pub(crate) async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.terminate.recv() => Told::Stop,
             _ = self.interrupt.recv() => Told::Stop,

@@ -13,6 +13,7 @@ use super::output::OutputOptions;
 pub const EXAMPLES: &str = "\
 Examples:
   ocelli demo                              simulated switches and this machine, until Ctrl-C
+  ocelli demo --switches 100 --every 5s    a larger site
   ocelli demo --for 30s -o json            one object at the end, for scripts";
 
 /// Arguments of `demo`.

@@ -17,7 +17,9 @@ use tracing_subscriber::registry::LookupSpan;
 use super::exit::{Exit, Failure};
 
 /// Where nothing is asked for: what an operator must know.
-const DEFAULT_FILTER: &str = "info";
+pub const FILTER_OF_NODES: &str = "info";
+/// The same where the words of a command are for the eye.
+pub const FILTER_OF_SHOWS: &str = "warn";
 
 /// Forms of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,26 +42,26 @@ pub struct LogOptions {
         value_name = "FORM"
     )]
     pub log: LogFormat,
-    /// What is logged: a level, or `target=level,…`.
-    #[arg(long, global = true, env = "OCELLI_LOG", default_value = DEFAULT_FILTER)]
+    /// What is logged: a level, or `target=level,…`. Default: info; warn for demo.
+    #[arg(long, global = true, env = "OCELLI_LOG")]
     #[arg(value_name = "FILTER", hide_env_values = true)]
-    pub log_filter: String,
+    pub log_filter: Option<String>,
 }
 
-/// Sets the log up for the life of the process.
+/// Sets the log up for the life of the process; `default` filters where nothing is asked for.
 ///
 /// # Errors
 /// A filter that makes no sense.
-pub fn start(options: &LogOptions) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&options.log_filter).map_err(|error| {
-        let text = format!(
-            "--log-filter {:?} is no filter: {error}",
-            options.log_filter
-        );
+pub fn start(options: &LogOptions, default: &str) -> Result<(), Failure> {
+    let filter = options.log_filter.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        let text = format!("--log-filter {filter:?} is no filter: {error}");
         Failure::new(Exit::Usage, text).hint("write a level such as info, or ocelli_snmp=debug")
     })?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // `key=value` is for grep, on a terminal too.
+        .with_ansi(false)
         .with_writer(std::io::stderr);
     let set = match options.log {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
