@@ -74,6 +74,7 @@ struct Reading {
 }
 
 impl Reading {
+    #[expect(clippy::disallowed_methods, reason = "a bench measures over real time")]
     fn of(node: &Node, simulator: &Running) -> Self {
         Self {
             at: Instant::now(),

@@ -1,5 +1,7 @@
 //! Bad input at the command line: each is one clear line with the place, and its exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;

@@ -4,6 +4,8 @@
 //! subscriber saw (it sees only what is durable) must be there after each restart, once.
 //! Does not: cut the power; the bus's own tests do that below the file system.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use ocelli_tests::tiling::Ledger;
 use tempfile::tempdir;
 
 const AGENTS: usize = 50;
+/// Few, so that reading everything back twenty times stays quick; records count, not their size.
+const INTERFACES: usize = 4;
 const ROUNDS: usize = 20;
 const ROUNDS_FULL: usize = 100;
 
@@ -27,6 +31,7 @@ fn simulate(folder: &std::path::Path) -> Running {
         "--base",
         "127.3.0.1",
     ]);
+    command.args(["--interfaces", &INTERFACES.to_string()]);
     command.args(["--port", &free_udp_port().to_string(), "--resources-out"]);
     command.arg(folder.join("resources.json"));
     let mut running = Running::start("simulate", command, folder);
@@ -71,8 +76,15 @@ fn twenty_kills_under_load_lose_nothing_that_was_seen_and_slots_tile() {
         let twice: Vec<_> = after.seqs.iter().filter(|(_, count)| **count > 1).collect();
         assert!(twice.is_empty(), "round {round}: stored twice {twice:?}");
     }
-    let ledger = Ledger::read(&node.client, "interfaces");
-    assert_eq!(ledger.pairs.len(), AGENTS);
+    // Some lives were shorter than a slot: let each pair come to its turn once more.
+    let ledger = wait_for("every pair", Duration::from_secs(60), || {
+        let ledger = Ledger::read(&node.client, "interfaces");
+        let with_batch = ledger
+            .pairs
+            .values()
+            .filter(|pair| !pair.batches.is_empty());
+        (with_batch.count() == AGENTS).then_some(ledger)
+    });
     ledger.pairs.values().for_each(|pair| pair.assert_tiles());
     say(&format!(
         "{rounds} kills, {} records, none lost, none twice",

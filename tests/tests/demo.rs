@@ -1,5 +1,7 @@
 //! `ocelli demo`: the README's first screen, as a script sees it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Command;
 
 use ocelli_tests::harness::built_binary;

@@ -2,6 +2,8 @@
 //!
 //! Does: what the README tells a new user, word for word, with a real agent.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! A real Prometheus scrapes `/v1/metrics` (the devices) and `/metrics` (the node itself).
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use ocelli_tests::harness::node::Node;

@@ -3,6 +3,12 @@
 //! Plugins are made here: one that counts, one that panics in each run, one that never answers.
 //! The clock is the real one and slots are a second long; the tests wait for records, not for time.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the runtime is driven in real time"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -429,11 +435,11 @@ async fn slots_tile_beside_bad_neighbours_and_over_a_planned_restart() {
             .records
             .iter()
             .filter(|record| pair_of(record) == *pair);
-        let batches = of_pair.filter_map(|record| match &record.payload {
+        let mut batches = of_pair.filter_map(|record| match &record.payload {
             Payload::Batch(batch) => Some(batch),
             _ => None,
         });
-        let first_after = batches.skip(*count).next().unwrap();
+        let first_after = batches.nth(*count).unwrap();
         let verdict = first_after.groups[0].counters[0].verdicts[0];
         assert_eq!(
             verdict,

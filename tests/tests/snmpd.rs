@@ -3,6 +3,8 @@
 //! Does: every v3 user that the installed build serves, v2c, wrong credentials; static variables
 //! equal to the letter, counters bracketed by two reads. Does not: poll through a node (`spine`).
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use ocelli_tests::harness::node::ocelli;

@@ -3,6 +3,8 @@
 //! Does: snmpd and this machine polled by one `ocelli run`; an outage with its gaps and causes; a
 //! planned restart. Does not: simulate anything. All reading goes by the contract for scripts.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! Does: get JSON, text and open streams with a deadline. Does not: hide statuses.
 //! In: a base URL and a path. Out: status and body.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -73,19 +73,17 @@ impl Client {
             .flatten()
     }
 
-    /// Status and text of an endless stream up to its first pause of half a second.
-    #[must_use]
-    pub fn get_for(&self, path: &str) -> Option<(u16, String)> {
+    /// Lines of an endless stream up to its first pause of half a second; none if nobody answers.
+    pub fn lines_up_to_pause(&self, path: &str) -> impl Iterator<Item = String> {
         let client = reqwest::blocking::Client::builder()
             .timeout(STREAM_PAUSE)
-            .build()
-            .ok()?;
-        let mut response = client.get(self.url(path)).send().ok()?;
-        let status = response.status().as_u16();
-        let mut bytes = Vec::new();
+            .build();
+        let response = client.and_then(|client| client.get(self.url(path)).send());
+        let lines = response
+            .into_iter()
+            .flat_map(|response| BufReader::new(response).lines());
         // The pause ends the read with an error; what came before it is the answer.
-        let _pause = response.read_to_end(&mut bytes);
-        Some((status, String::from_utf8_lossy(&bytes).into_owned()))
+        lines.map_while(Result::ok)
     }
 
     /// Lines of a stream.

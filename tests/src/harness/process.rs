@@ -50,9 +50,10 @@ impl Running {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).expect("pids are small");
-        // A process that has ended already needs no signal.
-        let _gone = kill(Pid::from_raw(pid), signal).is_err();
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            // A process that has ended already needs no signal.
+            let _gone = kill(Pid::from_raw(pid), signal).is_err();
+        }
     }
 
     /// Its pid.

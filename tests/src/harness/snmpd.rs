@@ -126,7 +126,7 @@ impl Snmpd {
         let users: String = User::all().into_iter().map(User::lines).collect();
         let text = format!(
             "agentAddress udp:127.0.0.1:{port}\nrocommunity {COMMUNITY} 127.0.0.1\n{users}\
-             sysName ocelli-test-host\nsysLocation rack 7, row \"B\"\n\
+             sysName ocelli-test-host\nsysServices 72\nsysLocation rack 7, row \"B\"\n\
              sysContact nobody@example.com\n"
         );
         std::fs::write(folder.join("snmpd.conf"), text).expect("the test's folder takes files");
