@@ -12,8 +12,8 @@ use crate::harness::http::Client;
 
 /// All records from the beginning; of the values one metric, which tells the verdicts and keeps
 /// the lines short.
-const RECORDS: &str =
-    "/v1/subscribe?from=1970-01-01T00:00:00Z&format=records&include=gaps&metric=bits_in";
+const RECORDS: &str = "/v1/subscribe?from=1970-01-01T00:00:00Z&format=records&include=gaps&metric=";
+
 /// What a batch says of itself.
 #[derive(Debug, Clone)]
 pub struct BatchLine {
@@ -94,12 +94,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads what the bus holds of `plugin` up to now, or to the first pause of the stream.
+    /// Reads what the bus holds of interface plugins, as [`Ledger::read_by`].
     #[must_use]
     pub fn read(client: &Client, plugin: &str) -> Self {
+        Self::read_by(client, plugin, "bits_in")
+    }
+
+    /// Reads what the bus holds of `plugin`, which must give `metric`, up to now or to the first
+    /// pause of the stream.
+    #[must_use]
+    pub fn read_by(client: &Client, plugin: &str, metric: &str) -> Self {
         let mut ledger = Self::default();
         let until_ms = wall_ms();
-        for line in client.lines_up_to_pause(RECORDS) {
+        for line in client.lines_up_to_pause(&format!("{RECORDS}{metric}")) {
             // The last line may be cut where the stream was left.
             let Ok(record) = serde_json::from_str::<Value>(&line) else {
                 continue;
