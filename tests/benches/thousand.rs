@@ -7,12 +7,11 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ocelli_tests::harness::node::Node;
-use ocelli_tests::harness::process::{Running, tail};
-use ocelli_tests::harness::{built_binary, free_udp_port, wait_for};
+use ocelli_tests::harness::process::Running;
+use ocelli_tests::harness::simulator::Simulator;
 
 const AGENTS: usize = 1_000;
 const INTERFACES: usize = 48;
@@ -26,8 +25,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let simulator = simulate(folder.path());
-    let resources = folder.path().join("resources.json");
+    let simulator = Simulator::start(folder.path(), ("127.4.0.1", AGENTS), &[]);
+    let resources = &simulator.resources;
     let node = Node::start(
         folder.path(),
         &format!(
@@ -39,29 +38,10 @@ fn main() {
         ),
     );
     pause(WARM_UP);
-    let before = Reading::of(&node, &simulator);
+    let before = Reading::of(&node, &simulator.running);
     pause(MEASURED);
-    let after = Reading::of(&node, &simulator);
+    let after = Reading::of(&node, &simulator.running);
     report(&node, &before, &after);
-}
-
-fn simulate(folder: &std::path::Path) -> Running {
-    let mut command = Command::new(built_binary("ocelli"));
-    command.args([
-        "simulate",
-        "--agents",
-        &AGENTS.to_string(),
-        "--base",
-        "127.4.0.1",
-    ]);
-    command.args(["--port", &free_udp_port().to_string(), "--resources-out"]);
-    command.arg(folder.join("resources.json"));
-    let mut running = Running::start("simulate", command, folder);
-    wait_for("the simulator to be ready", Duration::from_secs(30), || {
-        assert!(!running.has_ended(), "{}", tail(&running.stderr()));
-        running.stdout().contains("ready").then_some(())
-    });
-    running
 }
 
 /// What both processes had used at one moment.

@@ -12,6 +12,7 @@ pub mod http;
 pub mod node;
 pub mod process;
 pub mod prometheus;
+pub mod simulator;
 pub mod snmpd;
 
 /// Between two looks at what another program did.

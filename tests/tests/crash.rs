@@ -7,12 +7,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
 
 use ocelli_tests::harness::node::Node;
-use ocelli_tests::harness::process::{Running, tail};
-use ocelli_tests::harness::{built_binary, free_udp_port, is_full, say, wait_for};
+use ocelli_tests::harness::simulator::Simulator;
+use ocelli_tests::harness::{is_full, say, wait_for};
 use ocelli_tests::tiling::Ledger;
 use tempfile::tempdir;
 
@@ -22,31 +21,12 @@ const INTERFACES: usize = 4;
 const ROUNDS: usize = 20;
 const ROUNDS_FULL: usize = 100;
 
-fn simulate(folder: &std::path::Path) -> Running {
-    let mut command = Command::new(built_binary("ocelli"));
-    command.args([
-        "simulate",
-        "--agents",
-        &AGENTS.to_string(),
-        "--base",
-        "127.3.0.1",
-    ]);
-    command.args(["--interfaces", &INTERFACES.to_string()]);
-    command.args(["--port", &free_udp_port().to_string(), "--resources-out"]);
-    command.arg(folder.join("resources.json"));
-    let mut running = Running::start("simulate", command, folder);
-    wait_for("the simulator to be ready", Duration::from_secs(20), || {
-        assert!(!running.has_ended(), "{}", tail(&running.stderr()));
-        running.stdout().contains("ready").then_some(())
-    });
-    running
-}
-
 #[test]
 fn twenty_kills_under_load_lose_nothing_that_was_seen_and_slots_tile() {
     let folder = tempdir().unwrap();
-    let _simulator = simulate(folder.path());
-    let resources = folder.path().join("resources.json");
+    let few = ["--interfaces", &INTERFACES.to_string()];
+    let simulator = Simulator::start(folder.path(), ("127.3.0.1", AGENTS), &few);
+    let resources = &simulator.resources;
     let mut node = Node::start(
         folder.path(),
         &format!(

@@ -6,12 +6,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::process::Command;
 use std::time::Duration;
 
 use ocelli_tests::harness::node::Node;
-use ocelli_tests::harness::process::{Running, tail};
-use ocelli_tests::harness::{built_binary, free_udp_port, wait_for};
+use ocelli_tests::harness::simulator::Simulator;
+use ocelli_tests::harness::wait_for;
 use ocelli_tests::tiling::{Ledger, Pair};
 use tempfile::tempdir;
 
@@ -29,35 +28,6 @@ const FAULTS: &[&str] = &[
 /// Agents without a fault.
 const HEALTHY: [usize; 12] = [1, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];
 
-fn simulate(folder: &std::path::Path) -> Running {
-    let mut command = Command::new(built_binary("ocelli"));
-    command.args([
-        "simulate",
-        "--agents",
-        &AGENTS.to_string(),
-        "--interfaces",
-        "8",
-    ]);
-    command.args([
-        "--base",
-        "127.5.0.1",
-        "--port",
-        &free_udp_port().to_string(),
-    ]);
-    command
-        .arg("--resources-out")
-        .arg(folder.join("resources.json"));
-    for fault in FAULTS {
-        command.args(["--fault", fault]);
-    }
-    let mut running = Running::start("simulate", command, folder);
-    wait_for("the simulator to be ready", Duration::from_secs(20), || {
-        assert!(!running.has_ended(), "{}", tail(&running.stderr()));
-        running.stdout().contains("ready").then_some(())
-    });
-    running
-}
-
 /// The pair of agent `number`, counted from 1.
 fn of_agent(ledger: &Ledger, number: usize) -> Option<&Pair> {
     let ending = format!("{number:05}");
@@ -71,8 +41,10 @@ fn of_agent(ledger: &Ledger, number: usize) -> Option<&Pair> {
 #[test]
 fn eight_bad_devices_disturb_none_of_the_twelve_good_ones() {
     let folder = tempdir().unwrap();
-    let _simulator = simulate(folder.path());
-    let resources = folder.path().join("resources.json");
+    let mut more = vec!["--interfaces", "8"];
+    more.extend(FAULTS.iter().flat_map(|fault| ["--fault", fault]));
+    let simulator = Simulator::start(folder.path(), ("127.5.0.1", AGENTS), &more);
+    let resources = &simulator.resources;
     let node = Node::start(
         folder.path(),
         &format!(
