@@ -1,0 +1,8 @@
+//! Table of contents of `ocelli-federation`: what nodes of a mesh say to each other.
+//!
+//! Does: identity and scopes, QUIC links, frames, uplink, ingest. Does not: store (`bus`), poll,
+//! read configuration files.
+//! In: blocks of the bus, certificates, what assembly decided. Out: blocks for the bus, states of
+//! links.
+
+#![forbid(unsafe_code)]
