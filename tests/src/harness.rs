@@ -12,6 +12,7 @@ pub mod http;
 pub mod node;
 pub mod process;
 pub mod prometheus;
+pub mod relay;
 pub mod simulator;
 pub mod snmpd;
 
