@@ -5,7 +5,11 @@
 
 use crate::sections::credentials::SnmpCredentialConfig;
 use crate::sections::discovery::{DiscoveryConfig, EnrichmentConfig};
-use crate::sections::node::{BusConfig, HttpConfig, ListenConfig, NodeConfig};
+use crate::sections::federation::{
+    CaConfig, IdentityConfig, OriginConfig, PeerConfig, UpstreamConfig,
+};
+use crate::sections::http::{AccessConfig, HttpConfig};
+use crate::sections::node::{BusConfig, ListenConfig, NodeConfig};
 use crate::sections::polling::PollingConfig;
 use crate::sections::snmp::{DeviceConfig, SnmpConfig};
 
@@ -17,12 +21,24 @@ pub struct Config {
     pub node: NodeConfig,
     /// `[listen]`.
     pub listen: ListenConfig,
+    /// `[identity]`; `None`: the node has no neighbours.
+    pub identity: Option<IdentityConfig>,
+    /// `[ca]`.
+    pub ca: CaConfig,
     /// `[http]`.
     pub http: HttpConfig,
+    /// `[[http.access]]`.
+    pub accesses: Vec<AccessConfig>,
     /// `[bus]`.
     pub bus: BusConfig,
     /// `[snmp]`.
     pub snmp: SnmpConfig,
+    /// `[[upstream]]`.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// `[[peer]]`.
+    pub peers: Vec<PeerConfig>,
+    /// `[[origin]]`.
+    pub origins: Vec<OriginConfig>,
     /// `[[device]]`.
     pub devices: Vec<DeviceConfig>,
     /// `[[discovery]]`.

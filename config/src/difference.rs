@@ -8,8 +8,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ocelli_model::secret::REDACTED;
+
 use crate::config::Config;
 use crate::section::Section;
+use crate::sections::federation::{OriginConfig, PeerConfig, UpstreamConfig};
+use crate::sections::http::AccessConfig;
 use crate::show::{self, Values};
 
 /// One change.
@@ -112,7 +116,16 @@ pub fn difference(old: &Config, new: &Config) -> Difference {
     let mut changes = Vec::new();
     keys(&mut changes, "node", &old.node, &new.node);
     keys(&mut changes, "listen", &old.listen, &new.listen);
+    identity(&mut changes, old, new);
+    keys(&mut changes, "ca", &old.ca, &new.ca);
+    neighbours(&mut changes, old, new);
     keys(&mut changes, "http", &old.http, &new.http);
+    let accesses = Kind {
+        section: "http.access",
+        name: |item: &AccessConfig| Some(item.name.to_string()),
+        values: Section::values,
+    };
+    items(&mut changes, &accesses, &old.accesses, &new.accesses);
     keys(&mut changes, "bus", &old.bus, &new.bus);
     keys(&mut changes, "snmp", &old.snmp, &new.snmp);
     let devices = Kind {
@@ -165,6 +178,44 @@ pub fn difference(old: &Config, new: &Config) -> Difference {
     Difference { changes }
 }
 
+/// The section may be absent; a secret written down differs without showing so.
+fn identity(changes: &mut Vec<Change>, old: &Config, new: &Config) {
+    let values = |config: &Config| -> BTreeMap<&str, String> {
+        let section = config.identity.as_ref();
+        section.into_iter().flat_map(Section::values).collect()
+    };
+    let before = changes.len();
+    changed_values(changes, "identity", (values(old), values(new)));
+    if old.identity != new.identity && changes.len() == before {
+        changes.push(Change::Key {
+            path: "identity.token".to_owned(),
+            old: Some(REDACTED.to_owned()),
+            new: Some(REDACTED.to_owned()),
+        });
+    }
+}
+
+fn neighbours(changes: &mut Vec<Change>, old: &Config, new: &Config) {
+    let upstreams = Kind {
+        section: "upstream",
+        name: |item: &UpstreamConfig| Some(item.name.to_string()),
+        values: Section::values,
+    };
+    items(changes, &upstreams, &old.upstreams, &new.upstreams);
+    let peers = Kind {
+        section: "peer",
+        name: |item: &PeerConfig| Some(item.name.to_string()),
+        values: Section::values,
+    };
+    items(changes, &peers, &old.peers, &new.peers);
+    let origins = Kind {
+        section: "origin",
+        name: |item: &OriginConfig| Some(item.site.to_string()),
+        values: Section::values,
+    };
+    items(changes, &origins, &old.origins, &new.origins);
+}
+
 /// How the items of one array table are told apart and printed.
 struct Kind<T> {
     section: &'static str,
@@ -173,8 +224,15 @@ struct Kind<T> {
 }
 
 fn keys<T: Section>(changes: &mut Vec<Change>, section: &str, old: &T, new: &T) {
-    let old: BTreeMap<&str, String> = old.values().into_iter().collect();
-    let new: BTreeMap<&str, String> = new.values().into_iter().collect();
+    let values = |of: &T| of.values().into_iter().collect();
+    changed_values(changes, section, (values(old), values(new)));
+}
+
+fn changed_values(
+    changes: &mut Vec<Change>,
+    section: &str,
+    (old, new): (BTreeMap<&str, String>, BTreeMap<&str, String>),
+) {
     let all: std::collections::BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
     for key in all {
         let (old, new) = (old.get(key), new.get(key));
@@ -257,7 +315,7 @@ fn changed_keys(old: &Values, new: &Values) -> Vec<&'static str> {
     keys.sort_unstable();
     keys.dedup();
     if keys.is_empty() {
-        let secret = |key: &&'static str| ["community", "auth", "priv"].contains(key);
+        let secret = |key: &&'static str| ["community", "auth", "priv", "token"].contains(key);
         keys = new.iter().map(|(key, _)| *key).filter(secret).collect();
     }
     keys

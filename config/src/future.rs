@@ -5,28 +5,22 @@
 //! In: a section's title and a key. Out: what to do, or `None` for a name that means nothing.
 
 /// Sections of later versions.
-const LATER_SECTIONS: [&str; 12] = [
+const LATER_SECTIONS: [&str; 7] = [
     "acknowledgement",
-    "ca",
     "check",
     "federation",
-    "identity",
     "maintenance",
     "mesh",
     "notifier",
-    "origin",
-    "peer",
     "sink",
-    "upstream",
 ];
 
 /// Keys of later versions with the title of their section.
-const LATER_KEYS: [(&str, &str); 11] = [
-    ("[node]", "mesh"),
-    ("[node]", "sites"),
+const LATER_KEYS: [(&str, &str); 10] = [
     ("[node]", "role"),
-    ("[http]", "tls"),
-    ("[http]", "access"),
+    ("[[upstream]]", "filter"),
+    ("[[upstream]]", "groups"),
+    ("[[upstream]]", "downsample"),
     ("[bus]", "copies"),
     ("[bus]", "mirror"),
     ("[bus]", "readers_max"),

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod config;
 mod credentials;
 mod difference;
@@ -31,6 +32,7 @@ mod source;
 mod tree;
 mod value;
 
+pub use address::{MESH_PORT, MeshAddress, Moment};
 pub use config::Config;
 pub use credentials::{
     CredentialError, OpenedCredentials, SnmpCredential, SnmpVersion, open_credentials,

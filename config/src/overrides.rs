@@ -117,10 +117,12 @@ pub fn overrides_of_environment(
 }
 
 fn refuse_forbidden(path: &str, from: impl Fn() -> String) -> Result<(), OverrideError> {
-    let section = path.split(['.', '_', '[']).next().unwrap_or("");
+    let mut parts = path.split(['.', '_', '[']);
+    let section = parts.next().unwrap_or("");
     match section {
+        "identity" if parts.next() == Some("token") => Err(OverrideError::Secret { from: from() }),
         "credentials" => Err(OverrideError::Secret { from: from() }),
-        "device" | "discovery" | "enrichment" | "polling" => {
+        "device" | "upstream" | "peer" | "origin" | "discovery" | "enrichment" | "polling" => {
             Err(OverrideError::ArrayTable { from: from() })
         }
         _ => Ok(()),

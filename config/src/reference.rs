@@ -10,7 +10,11 @@ use std::fmt::Write as _;
 use crate::section::{Field, Section, doc_text};
 use crate::sections::credentials::{AuthConfig, CommunityConfig, PrivacyConfig, UsmConfig};
 use crate::sections::discovery::{JsonDiscovery, SnmpEnrichment, StaticDiscovery, StaticResource};
-use crate::sections::node::{BusConfig, HttpConfig, ListenConfig, NodeConfig};
+use crate::sections::federation::{
+    CaConfig, IdentityConfig, OriginConfig, PeerConfig, UpstreamConfig,
+};
+use crate::sections::http::{AccessConfig, HttpConfig, TlsConfig};
+use crate::sections::node::{BusConfig, ListenConfig, NodeConfig};
 use crate::sections::polling::{HostPolling, SnmpPolling};
 use crate::sections::snmp::{DeviceConfig, SnmpConfig};
 
@@ -59,7 +63,14 @@ pub fn reference() -> Vec<SectionReference> {
     vec![
         node,
         describe::<ListenConfig>("[listen]", ""),
+        describe::<IdentityConfig>("[identity]", ""),
+        describe::<CaConfig>("[ca]", ""),
+        describe::<UpstreamConfig>("[[upstream]]", ""),
+        describe::<PeerConfig>("[[peer]]", ""),
+        describe::<OriginConfig>("[[origin]]", ""),
         describe::<HttpConfig>("[http]", ""),
+        describe::<TlsConfig>("[http.tls]", ""),
+        describe::<AccessConfig>("[[http.access]]", ""),
         describe::<BusConfig>("[bus]", ""),
         describe::<SnmpConfig>("[snmp]", ""),
         describe::<DeviceConfig>("[[device]]", ""),

@@ -4,6 +4,8 @@
 
 pub mod credentials;
 pub mod discovery;
+pub mod federation;
+pub mod http;
 pub mod node;
 pub mod polling;
 pub mod snmp;

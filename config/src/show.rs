@@ -27,10 +27,10 @@ pub fn show(config: &Config) -> Vec<ShownSection> {
     let mut shown = vec![
         single("[node]", "node", &config.node),
         single("[listen]", "listen", &config.listen),
-        single("[http]", "http", &config.http),
-        single("[bus]", "bus", &config.bus),
-        single("[snmp]", "snmp", &config.snmp),
     ];
+    mesh(&mut shown, config);
+    shown.push(single("[bus]", "bus", &config.bus));
+    shown.push(single("[snmp]", "snmp", &config.snmp));
     items(
         &mut shown,
         "[[device]]",
@@ -68,6 +68,37 @@ pub fn show(config: &Config) -> Vec<ShownSection> {
         credential,
     );
     shown
+}
+
+/// Neighbours, and those who read.
+fn mesh(shown: &mut Vec<ShownSection>, config: &Config) {
+    if let Some(identity) = &config.identity {
+        shown.push(single("[identity]", "identity", identity));
+    }
+    shown.push(single("[ca]", "ca", &config.ca));
+    items(
+        shown,
+        "[[upstream]]",
+        "upstream",
+        &config.upstreams,
+        Section::values,
+    );
+    items(shown, "[[peer]]", "peer", &config.peers, Section::values);
+    items(
+        shown,
+        "[[origin]]",
+        "origin",
+        &config.origins,
+        Section::values,
+    );
+    shown.push(single("[http]", "http", &config.http));
+    items(
+        shown,
+        "[[http.access]]",
+        "http.access",
+        &config.accesses,
+        Section::values,
+    );
 }
 
 /// Keys and values of one item, its deciding key first.

@@ -17,6 +17,7 @@ pub mod profile;
 pub mod rate;
 pub mod resource;
 pub mod resource_state;
+pub mod rfc3339;
 pub mod rows;
 pub mod schema;
 pub mod secret;

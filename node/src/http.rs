@@ -30,7 +30,6 @@ mod parameters;
 mod resources;
 mod samples;
 mod subscribe;
-mod time_text;
 pub mod view;
 
 pub use error::ApiError;

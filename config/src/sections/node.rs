@@ -1,14 +1,13 @@
-//! `[node]`, `[listen]`, `[http]`, `[bus]`: what is local to one node.
+//! `[node]`, `[listen]`, `[bus]`: what is local to one node.
 //!
-//! Does: declare the keys and check what concerns two of them. Does not: bind, open or write.
-//! In: tables of the text. Out: [`NodeConfig`], [`ListenConfig`], [`HttpConfig`], [`BusConfig`].
+//! Does: declare the keys. Does not: bind, open or write.
+//! In: tables of the text. Out: [`NodeConfig`], [`ListenConfig`], [`BusConfig`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::number::{Count, Keep, Size};
-use crate::reading::Reading;
-use crate::section::{Keys, section};
+use crate::section::section;
 use crate::value::{Labels, Name, choice};
 
 choice! {
@@ -31,8 +30,14 @@ section! {
         /// The node's name in lists, logs and records; unique within the site. Default: the host
         /// name.
         pub name: Name,
-        /// Which actors start. This version has `"site"` only.
+        /// Where in the mesh the node stands. Above a site a node polls only what its own
+        /// configuration tells it to.
         pub tier: Tier = "site",
+        /// The mesh; nodes of different meshes refuse each other.
+        pub mesh: Name = "ocelli",
+        /// The `resource_site`s that the node may speak for; others that a discovery finds are
+        /// refused by name. Its certificate must name them. Default: its own site.
+        pub sites: Vec<Name>,
         /// Directory of the bus, the catalog, the last good configuration and the socket of the
         /// command line. Made at the first start, mode 0700; one node at a time may use it.
         pub data_dir: PathBuf = "/var/lib/ocelli",
@@ -49,25 +54,11 @@ section! {
     /// Where this node listens.
     pub struct ListenConfig {
         /// Address of the HTTP API. Port 0 takes a free one, which the log names. Beyond loopback
-        /// only with `http.insecure = true`, since this version has neither TLS nor tokens.
+        /// only with `[http.tls]` and `[[http.access]]`, or with `http.insecure = true`.
         pub http: SocketAddr = "127.0.0.1:7780",
-        /// Address of the QUIC listener. Reserved: accepted and checked, not opened in this
-        /// version.
+        /// Address on which nodes below and peers connect over QUIC (UDP); needs `[identity]`.
+        /// Port 0 takes a free one, which the log names. Default: nobody may connect.
         pub quic: Option<SocketAddr>,
-    }
-}
-
-section! {
-    /// The HTTP API.
-    pub struct HttpConfig {
-        /// Serves plain HTTP without tokens beyond loopback. Everyone who reaches the port reads
-        /// everything; the log complains at each start.
-        pub insecure: bool = false,
-        /// Host names, without port, that requests may carry in `Host` besides `localhost` and
-        /// the address listened on. Others are refused, so that no web page can read the API.
-        pub hosts: Vec<Name>,
-        /// Subscriptions open at once; one more is answered with 429.
-        pub subscriptions_max: Count<1, 100_000> = 256,
     }
 }
 
@@ -81,32 +72,5 @@ section! {
         pub bytes_max: Option<Size<134_217_728>>,
         /// How long a reader may be silent before its cursor stops holding segments, loudly.
         pub cursor_idle_max: Keep = "24h",
-    }
-}
-
-/// What concerns `[listen]` and `[http]` together.
-pub(crate) fn check_listen(
-    listen: &ListenConfig,
-    http: &HttpConfig,
-    keys: &Keys<'_>,
-    reading: &mut Reading<'_>,
-) {
-    if !listen.http.ip().is_loopback() && !http.insecure {
-        let reason = format!("{} is reachable from other machines", listen.http);
-        let remedy = "listen on 127.0.0.1 or [::1], or set http.insecure = true: \
-                      this version has neither TLS nor tokens";
-        reading.wrong(keys.span_of("http"), reason, remedy);
-    }
-}
-
-/// What this version cannot be.
-pub(crate) fn check_tier(node: &NodeConfig, keys: &Keys<'_>, reading: &mut Reading<'_>) {
-    if node.tier != Tier::Site {
-        let reason = format!("tier {:?} is not in this version", node.tier.as_str());
-        reading.wrong(
-            keys.span_of("tier"),
-            reason,
-            "write tier = \"site\" or leave it out",
-        );
     }
 }

@@ -3,6 +3,7 @@
 use ocelli_config::{Invalid, LoadOptions, Loaded, Source, Sources, load};
 
 mod last_good;
+mod mesh;
 mod mistakes;
 mod mutated;
 mod overrides;

@@ -39,7 +39,7 @@ fn mistakes_in_section_names_and_the_node_are_placed() {
         2,
         &["unknown section \"nod\"", "did you mean \"node\"?"],
     );
-    check("[upstream]", 1, 2, &["not in this version"]);
+    check("[sink]", 1, 2, &["not in this version"]);
     check(
         "[zzzzzzzzzzzzzz]",
         1,
@@ -58,7 +58,7 @@ fn mistakes_in_section_names_and_the_node_are_placed() {
         1,
         &["the keys of [node] are: site, name"],
     );
-    check("[node]\nmesh = \"m\"", 2, 1, &["not in this version"]);
+    check("[node]\nrole = \"m\"", 2, 1, &["not in this version"]);
     check(
         "[node]\nsite = 1",
         2,
@@ -72,12 +72,6 @@ fn mistakes_in_section_names_and_the_node_are_placed() {
         &["not a name", "1 to 128 bytes"],
     );
     check("[node]\ntier = \"sit\"", 2, 8, &["did you mean site?"]);
-    check(
-        "[node]\ntier = \"region\"",
-        2,
-        8,
-        &["\"region\" is not in this version"],
-    );
     check("[node]\ndata_dir = \"\"", 2, 12, &["not a path"]);
     check("[node]\nmemory_max = \"1MB\"", 2, 14, &["1MB", "1MiB"]);
     check(

@@ -26,7 +26,7 @@ fn a_variable_sets_the_key_that_it_names() {
         "node.data_dir = \"x\"\n"
     );
     assert_eq!(set("OCELLI_URL").unwrap(), []);
-    let error = set("OCELLI_SET_NODE_SITES").unwrap_err().to_string();
+    let error = set("OCELLI_SET_NODE_SIDE").unwrap_err().to_string();
     assert!(
         error.contains("did you mean OCELLI_SET_NODE_SITE?"),
         "{error}"

@@ -9,11 +9,11 @@ use ocelli_bus::read::Selection;
 use ocelli_model::clock::WallMs;
 use ocelli_model::filter::Filter;
 use ocelli_model::panoptes::Projection;
+use ocelli_model::rfc3339::parse_rfc3339;
 use ocelli_model::units::parse_duration;
 use serde_json::Value;
 
 use super::ApiError;
-use super::time_text::parse_rfc3339;
 
 /// Most values of one name: groups and metrics of a large schema.
 const VALUES_MAX: usize = 1_024;

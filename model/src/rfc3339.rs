@@ -1,12 +1,13 @@
-//! RFC 3339 times, as people write them in a query.
+//! RFC 3339 times, as people write them in a query or a configuration.
 //!
 //! Does: read `2026-01-31T08:00:00.250+01:00` to milliseconds. Does not: read a clock or know time
 //! zones by name. In: text. Out: [`WallMs`], or `None` for what is no such time.
 
-use ocelli_model::clock::WallMs;
+use crate::clock::WallMs;
 
-/// Reads an RFC 3339 time; a fraction beyond milliseconds is cut off.
-pub(super) fn parse_rfc3339(text: &str) -> Option<WallMs> {
+/// Reads an RFC 3339 time; a fraction beyond milliseconds is cut off. `None`: it is none.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<WallMs> {
     let (date, time) = text.split_once(['T', 't', ' '])?;
     let [year, month, day] = numbers::<3>(date, '-')?;
     let zone_at = time.find(['Z', 'z', '+', '-'])?;
