@@ -17,6 +17,7 @@ mod directory;
 pub mod disk;
 pub mod encoder;
 mod gap_ledger;
+mod head_mark;
 mod keeper;
 mod last_values;
 pub mod limits;
@@ -53,6 +54,7 @@ pub use cursor_store::{
 pub use definitions::{Definitions, EntryError};
 pub use directory::DirectoryError;
 pub use gap_ledger::{GapLedger, GapRow};
+pub use head_mark::HeadMark;
 pub use last_values::{LastEntry, LastKey, LastKind, LastValues};
 pub use options::BusOptions;
 pub use origin::OriginError;

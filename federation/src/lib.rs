@@ -6,3 +6,5 @@
 //! links.
 
 #![forbid(unsafe_code)]
+
+pub mod frame;

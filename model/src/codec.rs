@@ -39,6 +39,8 @@ impl Kind {
     pub const SESSION: Self = Self(6);
     /// Durable cursors of readers.
     pub const CURSORS: Self = Self(7);
+    /// A frame between two nodes; its version is that of the frame's kind.
+    pub const FRAME: Self = Self(8);
     /// Kinds of tests begin here.
     pub const TEST: Self = Self(0xff00);
 }

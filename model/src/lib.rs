@@ -25,5 +25,6 @@ pub mod series;
 pub mod slot;
 pub mod slot_line;
 pub mod suggest;
+pub mod tier;
 pub mod units;
 pub mod unix_seconds;
