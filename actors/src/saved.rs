@@ -21,8 +21,9 @@ use crate::plan::PairMemory;
 const SAVED_BYTES_MAX: usize = 255 * 1024;
 /// What decoding may allocate: four times the largest honest one.
 const DECODE_BYTES_MAX: usize = 4 * SAVED_BYTES_MAX;
-/// Version of [`Saved`].
-const VERSION: u16 = 1;
+/// Version of [`Saved`]. 2: groups remember a restart. Another version is refused: values of the
+/// next life are `first` then.
+const VERSION: u16 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
@@ -69,7 +70,6 @@ pub(crate) fn note_of(
 /// # Errors
 /// [`DecodeError`] for bytes that are no such record.
 pub(crate) fn read(state: &[u8]) -> Result<(RateState, Option<String>), DecodeError> {
-    let (envelope, _) = codec::open(state, SAVED_BYTES_MAX)?;
-    let saved: Saved = envelope.decode::<Saved, DECODE_BYTES_MAX>()?;
+    let (saved, _) = codec::decode::<Saved, DECODE_BYTES_MAX>(Kind::SESSION, VERSION, state)?;
     Ok((saved.rate, saved.credential))
 }

@@ -37,6 +37,8 @@ pub struct RatePlan {
 /// How the counters of one group are made.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GroupRatePlan {
+    /// The group is read in each n-th slot: its interval is n slots. 0 counts as 1.
+    pub every_nth: u32,
     /// How many source columns a row has.
     pub sources: usize,
     /// Leading dimensions that identify a row.
@@ -72,6 +74,7 @@ impl GroupRatePlan {
     pub fn identity(counters: usize, key_columns: usize, bits_per_unit: u32) -> Self {
         let positions = (0..counters).map(|position| u16::try_from(position).unwrap_or(u16::MAX));
         Self {
+            every_nth: 1,
             sources: counters,
             key_columns,
             choices: positions
@@ -126,7 +129,9 @@ impl RateState {
     /// length) and keeps the new values. `time` and `gauges` move from `rows` into the batch.
     ///
     /// `rows` must have a section for each group of `plan`, with `sources` columns each: what a
-    /// plugin gives that was made for this plan. Missing columns count as absent.
+    /// plugin gives that was made for this plan. Missing columns count as absent. `interval_ms` is
+    /// that of the slots; a group that is read in each n-th of them has n times as long, and keeps
+    /// its previous values over the slots in which nothing of it was read.
     pub fn advance(
         &mut self,
         plan: &RatePlan,
@@ -146,15 +151,20 @@ impl RateState {
         into.resize_with(plan.groups.len(), GroupValues::default);
         rows.groups
             .resize_with(plan.groups.len(), GroupRows::default);
-        let judge = Judge {
-            interval_ms,
-            is_rebooted,
-        };
         let groups = plan.groups.iter().zip(&mut rows.groups);
         for ((plan, read), (previous, out)) in groups.zip(self.groups.iter_mut().zip(into)) {
+            if is_rebooted {
+                previous.note_restart();
+            }
+            let judge = Judge {
+                interval_ms: interval_ms.saturating_mul(plan.every_nth.max(1)),
+                is_rebooted: previous.is_before_restart(),
+            };
             advance_group(plan, read, previous, judge, &mut self.scratch);
             emit_group(plan, read, &self.scratch, out);
-            previous.replace(plan, read, &mut self.scratch.rows, interval_ms);
+            if !read.is_empty() {
+                previous.replace(plan, read, &mut self.scratch.rows, judge.interval_ms);
+            }
         }
     }
 

@@ -254,6 +254,7 @@ fn evidence_of_a_restart_beats_a_counter_that_grew() {
 fn hc_or_low() -> RatePlan {
     RatePlan {
         groups: vec![GroupRatePlan {
+            every_nth: 1,
             sources: 2,
             key_columns: 1,
             choices: vec![SourceChoice {
@@ -459,6 +460,84 @@ fn a_row_that_was_away_for_long_is_stale_then_forgotten() {
     assert_eq!(verdict_after(3), Verdict::Rate);
     assert_eq!(verdict_after(4), Verdict::Stale);
     assert_eq!(verdict_after(30), Verdict::First);
+}
+
+/// Two groups, the second read in each fifth slot only.
+fn fast_and_slow() -> RatePlan {
+    let slow = GroupRatePlan {
+        every_nth: 5,
+        ..GroupRatePlan::identity(1, 1, 0)
+    };
+    RatePlan {
+        groups: vec![GroupRatePlan::identity(1, 1, 0), slow],
+    }
+}
+
+/// Reads the fast group each minute and the slow one at the minutes given; the verdict of the
+/// slow one's last read. `uptime` gives sysUpTime in ticks by minute.
+fn slow_verdict(minutes: u32, slow_at: &[u32], uptime: impl Fn(u32) -> u32) -> Verdict {
+    let (plan, wide) = (fast_and_slow(), CounterWidth::Bits64);
+    let (mut state, mut last) = (RateState::default(), None);
+    for minute in 0..=minutes {
+        let one = |at| read(&[("a", &[Some(u64::from(minute))])], at, wide);
+        let mut rows = one(f64::from(minute) * 60.);
+        let slow = one(f64::from(minute) * 60.).groups.remove(0);
+        let is_read = slow_at.contains(&minute);
+        rows.groups
+            .push(if is_read { slow } else { GroupRows::default() });
+        rows.facts.sys_uptime_ticks = Some(uptime(minute));
+        let out = run(&mut state, &plan, rows);
+        assert_eq!(out[1].len(), usize::from(is_read), "minute {minute}");
+        last = is_read.then(|| out[1].counters[0].verdicts[0]).or(last);
+    }
+    last.unwrap()
+}
+
+#[test]
+fn a_group_of_each_fifth_slot_is_judged_by_its_own_interval() {
+    let up = |minute: u32| 100_000 + minute * 6_000;
+    let check = |minutes, slow_at: &[u32], expected| {
+        assert_eq!(slow_verdict(minutes, slow_at, up), expected, "{slow_at:?}");
+    };
+    check(5, &[0, 5], Verdict::Rate);
+    check(15, &[0, 15], Verdict::Rate);
+    check(16, &[0, 16], Verdict::Stale);
+}
+
+#[test]
+fn a_restart_in_a_slot_without_a_group_is_a_reset_at_its_next_read_and_a_rate_after() {
+    let restarted_at_2 = |minute: u32| match minute {
+        0..2 => 100_000 + minute * 6_000,
+        _ => (minute - 2) * 6_000 + 100,
+    };
+    let check = |minutes, slow_at: &[u32], expected| {
+        let verdict = slow_verdict(minutes, slow_at, restarted_at_2);
+        assert_eq!(verdict, expected, "{slow_at:?}");
+    };
+    check(5, &[0, 5], Verdict::Reset);
+    check(10, &[0, 5, 10], Verdict::Rate);
+}
+
+#[test]
+fn rows_and_cells_from_before_a_restart_are_forgotten_by_it() {
+    let (plan, wide) = (keyed(2, 0), CounterWidth::Bits64);
+    let mut state = RateState::default();
+    let mut step = |rows: &[(&str, &[Option<u64>])], at_s, ticks| {
+        let mut rows = read(rows, at_s, wide);
+        rows.facts.sys_uptime_ticks = Some(ticks);
+        run(&mut state, &plan, rows).remove(0)
+    };
+    let all = [Some(1), Some(1)];
+    step(&[("a", &all), ("b", &all)], 0., 500_000);
+    step(&[("a", &[Some(2), None])], 60., 1_000);
+    let out = step(
+        &[("a", &[Some(3), Some(3)]), ("b", &[Some(3), Some(3)])],
+        120.,
+        7_000,
+    );
+    let verdicts = |counter: usize| out.counters[counter].verdicts.clone();
+    assert_eq!(verdicts(0), [Verdict::Rate, Verdict::First]);
+    assert_eq!(verdicts(1), [Verdict::First, Verdict::First]);
 }
 
 #[test]

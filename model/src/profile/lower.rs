@@ -145,6 +145,7 @@ fn lower_group(
         gauges: scope::metric_defs(&group.gauges),
     };
     let rates = GroupRatePlan {
+        every_nth,
         sources: plan.sources.len(),
         key_columns: schema.key_len(),
         choices: counters.choices,

@@ -123,6 +123,8 @@ pub(super) struct PreviousGroup {
     columns: Vec<PreviousColumn>,
     /// By choice with more than one alternative: the one taken, a row each.
     chosen: Vec<Vec<u8>>,
+    /// The device started again since these were read, maybe in a slot without this group.
+    is_before_restart: bool,
 }
 
 /// What the judge needs to know of a row.
@@ -240,6 +242,16 @@ impl PreviousGroup {
         self.keys.is_empty()
     }
 
+    /// The device started again: differences to what stands here are worth nothing.
+    pub(super) fn note_restart(&mut self) {
+        self.is_before_restart = !self.is_empty();
+    }
+
+    /// Whether the device started again since these were read.
+    pub(super) fn is_before_restart(&self) -> bool {
+        self.is_before_restart
+    }
+
     /// The previous value of a cell and the milliseconds from it to `now_ms`.
     pub(super) fn value(&self, column: usize, row: usize, now_ms: i64) -> Option<(u64, i64)> {
         let row_time_ms = *self.time_ms.get(row)?;
@@ -254,7 +266,7 @@ impl PreviousGroup {
     }
 
     /// Puts what was read in the place of the previous values. Rows that are out of order keep
-    /// their old ones; absent rows and cells are carried on.
+    /// their old ones; absent rows and cells are carried on, unless they are from before a restart.
     pub(super) fn replace(
         &mut self,
         plan: &GroupRatePlan,
@@ -275,6 +287,7 @@ impl PreviousGroup {
             self.time_ms
                 .get(**row as usize)
                 .is_some_and(|time_ms| *time_ms >= oldest_ms)
+                && !self.is_before_restart
         };
         let carried: Vec<usize> = rows
             .absent
@@ -298,6 +311,8 @@ impl PreviousGroup {
         self.keys.clone_from(&rows.keys);
         self.keys.extend(carried_keys);
         self.time_ms = time_ms;
+        // Values that stand because their read was out of order are older than the restart still.
+        self.is_before_restart &= rows.is_late.contains(&true);
     }
 
     fn replace_columns(
@@ -306,7 +321,7 @@ impl PreviousGroup {
         rows: &RowMatch,
         (carried, time_ms): (&[usize], &[i64]),
     ) {
-        let old_times = &self.time_ms;
+        let (old_times, is_before_restart) = (&self.time_ms, self.is_before_restart);
         for (position, column) in self.columns.iter_mut().enumerate() {
             let source = read.sources.get(position);
             if !column.is_used && source.is_none_or(|source| source.presence.is_all_absent()) {
@@ -325,6 +340,7 @@ impl PreviousGroup {
                     .filter(|_| is_newer);
                 let cell = match fresh {
                     Some(value) => Some((value, time_ms[row])),
+                    None if is_newer && is_before_restart => None,
                     None => rows.previous(row).and_then(old_cell),
                 };
                 column.push(cell, time_ms[row], number);

@@ -261,6 +261,7 @@ fn cpu_rates() -> GroupRatePlan {
         terms: states.iter().map(|state| (1, *state)).collect(),
     });
     GroupRatePlan {
+        every_nth: 1,
         sources: CPU_STATES,
         key_columns: 1,
         choices: choices.collect(),
