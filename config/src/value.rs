@@ -11,6 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use ocelli_model::tier::Tier;
+
 use crate::reading::Reading;
 use crate::section::Setting;
 use crate::tree::{Node, Value};
@@ -193,6 +195,7 @@ macro_rules! parsed_setting {
     };
 }
 
+parsed_setting!(Tier, "\"site\" or \"region\" or \"global\"");
 parsed_setting!(IpAddr, "an IP address such as 192.0.2.1 or 2001:db8::1");
 parsed_setting!(
     SocketAddr,

@@ -6,21 +6,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ocelli_model::tier::Tier;
+
 use crate::number::{Count, Keep, Size};
 use crate::section::section;
-use crate::value::{Labels, Name, choice};
-
-choice! {
-    /// Where in the mesh a node stands.
-    pub enum Tier {
-        /// Polls devices.
-        Site = "site",
-        /// Gathers sites.
-        Region = "region",
-        /// Gathers regions.
-        Global = "global",
-    }
-}
+use crate::value::{Labels, Name};
 
 section! {
     /// What this node is. Local to the node, never shared with others.

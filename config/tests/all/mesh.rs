@@ -2,8 +2,8 @@
 
 use ocelli_config::sections::federation::UpstreamMode;
 use ocelli_config::sections::http::Role;
-use ocelli_config::sections::node::Tier;
 use ocelli_config::{difference, show};
+use ocelli_model::tier::Tier;
 
 use crate::{EXAMPLE, read_files};
 
