@@ -9,3 +9,6 @@
 
 pub mod frame;
 pub mod identity;
+pub mod ingest;
+mod pace;
+pub mod uplink;

@@ -1,0 +1,15 @@
+//! Table of contents of `uplink`: how what is held here comes to be held above.
+//!
+//! Does: decide what goes next on a link (`core`) and carry it out (`run`). Does not: dial, encode
+//! frames (`link`, `frame`), store (`bus`).
+//! In: the own bus's blocks, what the neighbour says. Out: blocks on three channels, a durable
+//! cursor.
+
+mod core;
+mod stream;
+mod types;
+
+pub use self::core::{LIVE_QUEUE_MAX, LIVE_WAIT_MAX, SECOND_HAND_GRACE, UplinkCore};
+pub use self::types::{
+    Connected, Delivered, Effect, Found, HeadCheck, Input, Lag, Purpose, Report, UplinkPolicy,
+};

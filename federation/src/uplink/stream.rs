@@ -1,0 +1,237 @@
+//! One stream as an uplink sees it: held here, held above, on its way.
+//!
+//! Does: say which range is missing above next, keep what is on its way. Does not: decide whether
+//! to send (`core`), read blocks.
+//! In: ranges. Out: ranges. Memory: ranges only, never blocks, so a backlog of days costs what one
+//! of seconds does.
+//! Invariant: a range is missing if it is held here, not held above, not settled, not on its way
+//! and not left to another peer for now.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use ocelli_bus::record::Seq;
+use ocelli_bus::{RANGES_MAX, SeqRange, SeqRanges};
+use ocelli_model::clock::Monotonic;
+
+use crate::frame::Channel;
+
+/// Most ranges left to another peer at once; beyond it the oldest are ours.
+const DEFERRED_MAX: usize = 64;
+/// First and longest wait after a refusal for now; doubled in between.
+const RETRY_MIN: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// A range that is neither above nor missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) last: Seq,
+    pub(super) bytes: u64,
+    /// `None`: reserved while the block is being read or waits for room.
+    pub(super) sent: Option<(Channel, Monotonic)>,
+}
+
+/// What is known of a stream.
+#[derive(Debug, Default)]
+pub(super) struct StreamState {
+    /// Held here, or held and since removed by retention.
+    pub(super) local: SeqRanges,
+    /// Held durably above.
+    pub(super) remote: SeqRanges,
+    /// Not to be sent: gone here, refused for good, or done by another member of the group.
+    pub(super) settled: SeqRanges,
+    /// On its way, by first seq.
+    flights: BTreeMap<u64, Flight>,
+    deferred: VecDeque<(SeqRange, Monotonic)>,
+    retry_at: Option<Monotonic>,
+    retry_after: Duration,
+}
+
+impl StreamState {
+    /// Forgets what belonged to a connection.
+    pub(super) fn disconnected(&mut self) {
+        self.remote = SeqRanges::default();
+        self.settled = SeqRanges::default();
+        self.flights.clear();
+        self.deferred.clear();
+        self.retry_at = None;
+        self.retry_after = Duration::ZERO;
+    }
+
+    /// The lowest range that is missing above.
+    pub(super) fn next_missing(&self, now: Monotonic) -> Option<SeqRange> {
+        self.next_missing_from(self.remote.first_missing(), now)
+    }
+
+    /// The lowest range that is missing above, of `from` and what follows.
+    pub(super) fn next_missing_from(&self, from: Seq, now: Monotonic) -> Option<SeqRange> {
+        let mut at = from;
+        // Each round passes one range of one of the bounded sets.
+        loop {
+            let held = at_or_after(&self.local, at)?;
+            let first = held.first.max(at);
+            if let Some(last) = self.last_not_missing(first, now) {
+                at = last.next();
+                continue;
+            }
+            let stop = self.next_not_missing(first, now);
+            let last = stop.map_or(held.last, |stop| held.last.min(Seq(stop.0 - 1)));
+            return Some(SeqRange { first, last });
+        }
+    }
+
+    /// Whether all of lane 1 up to `seq` is above or on its way.
+    pub(super) fn is_under_way_to(&self, seq: Seq) -> bool {
+        let mut at = self.remote.first_missing();
+        while at <= seq {
+            let flight = self.flight_at(at).filter(|flight| flight.sent.is_some());
+            let above = at_or_after(&self.remote, at).filter(|held| held.first <= at);
+            let last = flight.map(|flight| flight.last);
+            match last.or(above.map(|held| held.last)) {
+                Some(last) => at = last.next(),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether all that is held here is above or on its way.
+    pub(super) fn is_all_under_way(&self) -> bool {
+        self.is_under_way_to(self.local.highest())
+    }
+
+    /// Ranges held above, each a hole from the next.
+    pub(super) fn holes(&self) -> usize {
+        self.remote.len()
+    }
+
+    /// Puts a range on its way, or into reserve.
+    pub(super) fn put_flight(&mut self, range: SeqRange, flight: Flight) {
+        self.flights.insert(range.first.0, flight);
+    }
+
+    /// Ends what is on its way within `range`.
+    pub(super) fn take_flights(&mut self, range: SeqRange) -> Vec<(SeqRange, Flight)> {
+        let within = self.flights.range(range.first.0..=range.last.0);
+        let within = within.filter(|(_, flight)| flight.last <= range.last);
+        let firsts: Vec<u64> = within.map(|(first, _)| *first).collect();
+        let take = |first| {
+            let flight = self.flights.remove(&first)?;
+            let (first, last) = (Seq(first), flight.last);
+            Some((SeqRange { first, last }, flight))
+        };
+        firsts.into_iter().filter_map(take).collect()
+    }
+
+    /// Ends a reserve; what was sent stays on its way.
+    pub(super) fn take_reserve(&mut self, range: SeqRange) {
+        let reserved = self.flights.get(&range.first.0);
+        if reserved.is_some_and(|flight| flight.sent.is_none()) {
+            self.flights.remove(&range.first.0);
+        }
+    }
+
+    /// Whether something is left to another peer now.
+    pub(super) fn has_deferred(&self, now: Monotonic) -> bool {
+        self.deferred_now(now).next().is_some()
+    }
+
+    /// Leaves a range to another peer until `until`.
+    pub(super) fn defer(&mut self, range: SeqRange, until: Monotonic) {
+        self.deferred.push_back((range, until));
+        if self.deferred.len() > DEFERRED_MAX {
+            self.deferred.pop_front();
+        }
+    }
+
+    /// Whether the stream waits after a refusal.
+    pub(super) fn is_waiting(&self, now: Monotonic) -> bool {
+        self.retry_at.is_some_and(|at| at > now)
+    }
+
+    /// Refused for now: waits, twice as long as the last time.
+    pub(super) fn wait(&mut self, now: Monotonic) {
+        // Blocks sent together are refused together: that is one refusal.
+        if !self.is_waiting(now) {
+            self.retry_after = (self.retry_after * 2).clamp(RETRY_MIN, RETRY_MAX);
+            self.retry_at = Some(now.after(self.retry_after));
+        }
+    }
+
+    /// Something was taken: the next refusal begins with the shortest wait.
+    pub(super) fn advanced(&mut self) {
+        self.retry_at = None;
+        self.retry_after = Duration::ZERO;
+    }
+
+    /// Seqs that are held here and not above, on their way or not.
+    pub(super) fn lag(&self) -> u64 {
+        let mut lag = 0;
+        let mut at = self.remote.first_missing();
+        while let Some(held) = at_or_after(&self.local, at) {
+            let first = held.first.max(at);
+            let above = at_or_after(&self.remote, first);
+            let (until, next) = match above {
+                Some(above) if above.first <= first => (first, above.last.next()),
+                Some(above) if above.first <= held.last => (above.first, above.last.next()),
+                _ => (held.last.next(), held.last.next()),
+            };
+            lag += until.0 - first.0;
+            at = next;
+        }
+        lag
+    }
+
+    fn flight_at(&self, seq: Seq) -> Option<&Flight> {
+        let below = self.flights.range(..=seq.0).next_back();
+        below
+            .map(|(_, flight)| flight)
+            .filter(|flight| flight.last >= seq)
+    }
+
+    fn last_not_missing(&self, seq: Seq, now: Monotonic) -> Option<Seq> {
+        let sets = [&self.remote, &self.settled];
+        let held = sets.iter().filter_map(|set| at_or_after(set, seq));
+        let held = held.filter(|range| range.first <= seq);
+        let flight = self.flight_at(seq).map(|flight| flight.last);
+        let deferred = self.deferred_now(now);
+        let deferred = deferred.filter(|range| range.first <= seq && range.last >= seq);
+        held.chain(deferred)
+            .map(|range| range.last)
+            .chain(flight)
+            .max()
+    }
+
+    fn next_not_missing(&self, seq: Seq, now: Monotonic) -> Option<Seq> {
+        let sets = [&self.remote, &self.settled];
+        let held = sets.iter().filter_map(|set| at_or_after(set, seq));
+        let flight = self.flights.range(seq.0..).next();
+        let flight = flight.map(|(first, _)| Seq(*first));
+        let deferred = self.deferred_now(now).filter(|range| range.first > seq);
+        held.chain(deferred)
+            .map(|range| range.first)
+            .chain(flight)
+            .min()
+    }
+
+    fn deferred_now(&self, now: Monotonic) -> impl Iterator<Item = SeqRange> + '_ {
+        let waiting = self.deferred.iter().filter(move |(_, until)| *until > now);
+        waiting.map(|(range, _)| *range)
+    }
+}
+
+/// The range that holds `seq`, else the lowest one above it. Sets have few ranges in practice and
+/// 1,024 at most.
+fn at_or_after(ranges: &SeqRanges, seq: Seq) -> Option<SeqRange> {
+    ranges.iter().find(|range| range.last >= seq)
+}
+
+/// Takes a range in unless that would fold a hole away: a hole must never pass for something held.
+pub(super) fn insert_exactly(ranges: &mut SeqRanges, range: SeqRange) {
+    let before = Seq(range.first.0.saturating_sub(1));
+    let neighbour = at_or_after(ranges, before);
+    let touches = neighbour.is_some_and(|found| found.first <= range.last.next());
+    if touches || ranges.len() < RANGES_MAX {
+        ranges.insert(range);
+    }
+}
