@@ -19,6 +19,7 @@ use crate::cursor_store::{CursorFileError, CursorStore};
 use crate::definitions::Definitions;
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::disk::{Disk, RealDisk};
+use crate::event_ledger::EventLedger;
 use crate::gap_ledger::GapLedger;
 use crate::keeper::{self, Chore};
 use crate::last_values::LastValues;
@@ -202,6 +203,12 @@ impl Bus {
     #[must_use]
     pub fn gaps(&self) -> &GapLedger {
         &self.shared.views.gaps
+    }
+
+    /// The newest events.
+    #[must_use]
+    pub fn events(&self) -> &EventLedger {
+        &self.shared.views.events
     }
 
     /// The durable cursors.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use ocelli_model::batch::Batch;
 use ocelli_model::clock::WallMs;
 use ocelli_model::enrichment::EnrichmentRecord;
+use ocelli_model::event::EventFacts;
 use ocelli_model::gap::Gap;
 use ocelli_model::resource::Resource;
 use ocelli_model::slot::{Epoch, SlotMs};
@@ -19,7 +20,7 @@ use ocelli_model::slot::{Epoch, SlotMs};
 use crate::block::{BlockBuilder, EntryFlags, EntryHead, PushError, SealedBlock};
 use crate::body::{BatchEncoder, EncodeError};
 use crate::dictionary::{DefineError, Dictionary, EntryIds, PairCache};
-use crate::payload::{self, Event, PayloadError, Pending, Session, Skip};
+use crate::payload::{self, PayloadError, Pending, Session, Skip};
 use crate::record::EntryKind;
 
 /// Whose entry it is.
@@ -224,7 +225,7 @@ impl Encoder {
     pub fn push_event(
         &mut self,
         of: Option<(&mut PairCache, Pair<'_>)>,
-        event: &Event,
+        event: &EventFacts,
         now: WallMs,
     ) -> Result<(), AppendError> {
         self.body.clear();

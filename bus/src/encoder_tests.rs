@@ -1,5 +1,6 @@
 //! Proof of the way from an arbiter to a reader: what goes in comes out, in order and meaning.
 
+use ocelli_model::event::{EventFacts, Severity};
 use ocelli_model::gap::GapKind;
 use proptest::prelude::*;
 
@@ -192,9 +193,9 @@ fn entries_without_columns_come_back_beside_batches() {
     encoder
         .push_gap(&mut cache, pair, &gap, WallMs(61_000))
         .unwrap();
-    let event = Event {
+    let event = EventFacts {
         kind: "clock_stepped".into(),
-        severity: crate::payload::Severity::Warning,
+        severity: Severity::Warning,
         text: "the wall clock went 2 s back".into(),
         fields: vec![("step_ms".into(), "-2000".into())],
     };

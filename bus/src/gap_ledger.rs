@@ -1,14 +1,14 @@
 //! The ledger of gaps: which slots of which pair have no batch, and why, for `/v1/gaps`.
 //!
-//! Does: merge neighbours, heal what a late batch fills, list by any condition.
-//! Does not: decide what is a gap (`actors`), tell tiling (`model`).
+//! Does: merge neighbours, heal what a late batch fills, settle what was pending by a later gap or
+//! a release, list by any condition. Does not: decide what is a gap (`actors`), tell tiling.
 //! In: durable entries in log order. Out: [`GapRow`]s. Full: beyond its number of ranges the range
 //! that was noted first leaves (the log still holds it), counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use ocelli_model::gap::Gap;
+use ocelli_model::gap::{Gap, GapKind};
 use ocelli_model::resource::ResourceId;
 use ocelli_model::slot::SlotMs;
 use parking_lot::RwLock;
@@ -27,8 +27,11 @@ pub struct GapRow {
     pub resource: Option<ResourceId>,
     /// The plugin.
     pub plugin: Option<Arc<str>>,
-    /// The slots and the cause.
+    /// The slots and the cause; of a pending range what it becomes if nothing ever comes.
     pub gap: Gap,
+    /// Whether the slots' owner died and its disk may still hold them: a late batch, a gap or a
+    /// release ends it.
+    pub is_pending: bool,
     /// Who said so.
     pub origin: OriginId,
     /// In which entry first.
@@ -86,18 +89,35 @@ impl GapLedger {
         self.inner.read().dropped
     }
 
-    /// Takes a gap in.
+    /// Takes a statement on slots in: a gap, a pending range, a release.
     pub(crate) fn note(&self, record: &Record) {
-        let Payload::Gap(gap) = &record.payload else {
-            return;
+        let resource = record
+            .resource
+            .as_ref()
+            .map(|resource| resource.id().clone());
+        let (gap, is_pending) = match &record.payload {
+            Payload::Gap(gap) => (gap.clone(), false),
+            Payload::Pending(pending) => {
+                let of_slot = Gap::of_slot(
+                    pending.first,
+                    record.interval_ms,
+                    record.epoch,
+                    GapKind::LostNode.into(),
+                );
+                let last = pending.last;
+                (Gap { last, ..of_slot }, true)
+            }
+            Payload::Released => {
+                let (plugin, from) = (record.plugin.clone(), record.slot);
+                return self.inner.write().release(resource, plugin, from);
+            }
+            _ => return,
         };
         let row = GapRow {
-            resource: record
-                .resource
-                .as_ref()
-                .map(|resource| resource.id().clone()),
+            resource,
             plugin: record.plugin.clone(),
-            gap: gap.clone(),
+            gap,
+            is_pending,
             origin: record.stream.origin,
             seq: record.seq,
         };
@@ -122,9 +142,20 @@ impl Inner {
 
     fn note(&mut self, row: GapRow, ranges_max: usize) {
         let pair = (row.resource.clone(), row.plugin.clone());
+        if !row.is_pending {
+            self.cut(&pair, (row.gap.first, row.gap.last), |known| {
+                known.is_pending
+            });
+        } else if self.covering(&pair, row.gap.first).is_some() {
+            // What is known of these slots is more than that they are pending.
+            return;
+        }
         let rows = self.pairs.entry(pair.clone()).or_default();
         let before = rows.range_mut(..row.gap.first).next_back();
-        if before.is_some_and(|(_, before)| before.gap.try_merge(&row.gap)) {
+        let is_merged = before.is_some_and(|(_, before)| {
+            before.is_pending == row.is_pending && before.gap.try_merge(&row.gap)
+        });
+        if is_merged {
             return;
         }
         let first = row.gap.first;
@@ -158,26 +189,55 @@ impl Inner {
     }
 
     fn heal(&mut self, pair: &Pair, slot: SlotMs) {
-        let Some(first) = self.covering(pair, slot).map(|row| row.gap.first) else {
+        self.cut(pair, (slot, slot), |_| true);
+    }
+
+    /// The owner polls nothing from `from` on: what was pending there was never its to poll.
+    /// Without a plugin it says so for all pairs of the resource.
+    fn release(&mut self, resource: Option<ResourceId>, plugin: Option<Arc<str>>, from: SlotMs) {
+        let is_of = |pair: &&Pair| {
+            pair.0 == resource && (plugin.is_none() || pair.1 == plugin) && pair.0.is_some()
+        };
+        let pairs: Vec<Pair> = self.pairs.keys().filter(is_of).cloned().collect();
+        for pair in pairs {
+            self.cut(&pair, (from, SlotMs(i64::MAX)), |known| known.is_pending);
+        }
+    }
+
+    /// Takes the slots from `first` to `last` out of the rows that `is_cut` picks; what stands
+    /// before and behind them stays.
+    fn cut(&mut self, pair: &Pair, (first, last): (SlotMs, SlotMs), is_cut: fn(&GapRow) -> bool) {
+        let Some(rows) = self.pairs.get(pair) else {
             return;
         };
-        let Some(row) = self.remove(pair, first) else {
-            return;
-        };
+        let overlaps = |row: &&GapRow| row.gap.last >= first && is_cut(row);
+        let found = rows.range(..=last).map(|(_, row)| row).filter(overlaps);
+        let firsts: Vec<SlotMs> = found.map(|row| row.gap.first).collect();
+        for start in firsts {
+            if let Some(row) = self.remove(pair, start) {
+                self.keep_rest(pair, &row, (first, last));
+            }
+        }
+    }
+
+    fn keep_rest(&mut self, pair: &Pair, row: &GapRow, (first, last): (SlotMs, SlotMs)) {
         let step = i64::from(row.gap.interval_ms.max(1));
+        let begin = row.gap.first.0;
+        // Steps from the row's begin, so that both edges lie on its grid.
+        let before = begin + (first.0 - 1 - begin).div_euclid(step) * step;
+        let steps = (last.0.saturating_sub(begin)).div_euclid(step) + 1;
+        let behind = begin.saturating_add(steps.saturating_mul(step));
         let parts = [
-            (row.gap.first, SlotMs(slot.0 - step)),
-            (SlotMs(slot.0 + step), row.gap.last),
+            (row.gap.first, SlotMs(before)),
+            (SlotMs(behind.max(begin)), row.gap.last),
         ];
         for (first, last) in parts.into_iter().filter(|(first, last)| first <= last) {
-            let part = GapRow {
-                gap: Gap {
-                    first,
-                    last,
-                    ..row.gap.clone()
-                },
-                ..row.clone()
+            let gap = Gap {
+                first,
+                last,
+                ..row.gap.clone()
             };
+            let part = GapRow { gap, ..row.clone() };
             self.pairs
                 .entry(pair.clone())
                 .or_default()

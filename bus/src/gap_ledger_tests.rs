@@ -21,6 +21,7 @@ fn row(pair: u8, first: i64, last: i64) -> GapRow {
         resource: Some(id),
         plugin: Some("interfaces".into()),
         gap,
+        is_pending: false,
         origin: OriginId(1),
         seq: Seq(1),
     }
@@ -73,4 +74,47 @@ fn neighbours_of_one_cause_are_one_range_and_the_oldest_leaves_at_the_limit() {
         inner.note(row(pair, 0, 50), 3);
     }
     assert_eq!((inner.ranges, inner.dropped), (3, 5));
+}
+
+fn pending(pair: u8, first: i64, last: i64) -> GapRow {
+    let gap = Gap {
+        cause: GapKind::LostNode.into(),
+        ..row(pair, first, last).gap
+    };
+    GapRow {
+        gap,
+        is_pending: true,
+        ..row(pair, first, last)
+    }
+}
+
+fn listed(inner: &Inner) -> Vec<(i64, i64, bool)> {
+    let rows = inner.pairs.values().flat_map(BTreeMap::values);
+    rows.map(|row| (row.gap.first.0, row.gap.last.0, row.is_pending))
+        .collect()
+}
+
+#[test]
+fn what_is_pending_is_closed_by_batches_gaps_and_a_release() {
+    let mut inner = Inner::default();
+    inner.note(pending(1, 0, 90), 100);
+    inner.note(pending(1, 100, 190), 100);
+    assert_eq!(listed(&inner), [(0, 190, true)], "neighbours are one range");
+    let pair = pair_of(&pending(1, 0, 0));
+    inner.heal(&pair, SlotMs(50));
+    assert_eq!(listed(&inner), [(0, 40, true), (60, 190, true)]);
+    inner.note(row(1, 30, 70), 100);
+    let expected = [(0, 20, true), (30, 70, false), (80, 190, true)];
+    assert_eq!(listed(&inner), expected, "a gap says more than pending");
+    inner.note(pending(1, 30, 70), 100);
+    assert_eq!(listed(&inner), expected, "and is not taken back");
+    // Between two slots of the grid: the next one is the first that is released.
+    inner.release(pair.0.clone(), None, SlotMs(105));
+    let expected = [(0, 20, true), (30, 70, false), (80, 100, true)];
+    assert_eq!(listed(&inner), expected);
+    inner.release(pair.0.clone(), Some("other".into()), SlotMs(0));
+    assert_eq!(listed(&inner), expected, "another plugin's release");
+    inner.release(pair.0, pair.1, SlotMs(0));
+    assert_eq!(listed(&inner), [(30, 70, false)], "a gap stays a gap");
+    assert_eq!(inner.ranges, 1);
 }

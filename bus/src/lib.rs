@@ -16,6 +16,7 @@ pub mod dictionary;
 mod directory;
 pub mod disk;
 pub mod encoder;
+mod event_ledger;
 mod gap_ledger;
 mod head_mark;
 mod keeper;
@@ -53,6 +54,7 @@ pub use cursor_store::{
 };
 pub use definitions::{Definitions, EntryError};
 pub use directory::DirectoryError;
+pub use event_ledger::{EVENT_LEDGER_BYTES_MAX, EventKey, EventLedger, EventRow};
 pub use gap_ledger::{GapLedger, GapRow};
 pub use head_mark::HeadMark;
 pub use last_values::{LastEntry, LastKey, LastKind, LastValues};

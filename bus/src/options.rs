@@ -37,6 +37,8 @@ pub struct BusOptions {
     pub last_values_bytes_max: usize,
     /// Most gap ranges that are kept for queries.
     pub gap_ranges_max: usize,
+    /// Most events that are kept for queries, the newest ones.
+    pub events_max: usize,
 }
 
 impl Default for BusOptions {
@@ -57,6 +59,7 @@ impl Default for BusOptions {
             record_cache_bytes_max: 32 * MIB,
             last_values_bytes_max: 256 * MIB,
             gap_ranges_max: 65_536,
+            events_max: 10_000,
         }
     }
 }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use ocelli_model::batch::Batch;
 use ocelli_model::codec::{self, Kind};
 use ocelli_model::enrichment::EnrichmentRecord;
+use ocelli_model::event::{EventFacts, Severity};
 use ocelli_model::gap::{DETAIL_BYTES_MAX, Gap, GapCause, GapKind};
 use ocelli_model::rows::SessionFacts;
 use ocelli_model::slot::SlotMs;
-use serde::{Deserialize, Serialize};
 
 use crate::block::EntryHead;
 use crate::definition::Definition;
@@ -48,7 +48,7 @@ pub enum Payload {
     /// Facts that changed.
     Enrich(Arc<EnrichmentRecord>),
     /// Something worth knowing.
-    Event(Event),
+    Event(EventFacts),
     /// Seqs withheld.
     Skip(Skip),
     /// Lane 1: what an id means.
@@ -84,48 +84,6 @@ pub struct Session {
     pub rtt_us: Option<u32>,
     /// Previous counters, as the rate engine saves them; opaque here.
     pub state: Vec<u8>,
-}
-
-/// How much an event matters. Numbers are those on disk.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// For the record.
-    #[default]
-    Info = 0,
-    /// Worse, but healing by itself.
-    Warning = 1,
-    /// A person must act.
-    Error = 2,
-}
-
-impl Severity {
-    const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Error];
-
-    /// The name in records.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        }
-    }
-}
-
-/// Something worth knowing, for people and machines.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// Stable name, `clock_stepped`.
-    pub kind: String,
-    /// How much it matters.
-    pub severity: Severity,
-    /// One sentence.
-    pub text: String,
-    /// The values that explain it, by name.
-    pub fields: Vec<(String, String)>,
 }
 
 /// Why a payload is not read or written.
@@ -216,7 +174,7 @@ pub(crate) fn put_enrich(
 }
 
 /// Appends an event's body; texts beyond their limits are cut, fields beyond theirs left out.
-pub(crate) fn put_event(into: &mut Vec<u8>, event: &Event) {
+pub(crate) fn put_event(into: &mut Vec<u8>, event: &EventFacts) {
     into.extend([VERSION, event.severity as u8]);
     put_text(into, cut(&event.kind, EVENT_NAME_BYTES_MAX));
     put_text(into, cut(&event.text, EVENT_TEXT_BYTES_MAX));
@@ -347,7 +305,7 @@ fn read_session(cursor: &mut Cursor<'_>) -> Result<Session, WireError> {
     })
 }
 
-fn read_event(cursor: &mut Cursor<'_>) -> Result<Event, WireError> {
+fn read_event(cursor: &mut Cursor<'_>) -> Result<EventFacts, WireError> {
     let number = cursor.u8("a severity")?;
     // A severity of a later version is at least as bad as the worst known one.
     let severity = Severity::ALL
@@ -373,7 +331,7 @@ fn read_event(cursor: &mut Cursor<'_>) -> Result<Event, WireError> {
                 .to_owned(),
         ));
     }
-    Ok(Event {
+    Ok(EventFacts {
         kind,
         severity,
         text,

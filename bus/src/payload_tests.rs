@@ -1,6 +1,7 @@
 //! Proof of small payloads: round trips, limits, later versions.
 
 use ocelli_model::clock::WallMs;
+use ocelli_model::event::{EventFacts, Severity};
 use ocelli_model::slot::Epoch;
 use proptest::prelude::*;
 
@@ -58,7 +59,7 @@ fn sessions_keep_facts_and_state_and_tell_absent_from_zero() {
 
 #[test]
 fn an_event_is_cut_to_its_limits_at_characters() {
-    let event = Event {
+    let event = EventFacts {
         kind: "x".repeat(500),
         severity: Severity::Error,
         text: "ä".repeat(EVENT_TEXT_BYTES_MAX),

@@ -1,4 +1,4 @@
-//! Rebuilds at a start what is kept in memory: definitions, last values, gaps.
+//! Rebuilds at a start what is kept in memory: definitions, last values, gaps, events.
 //!
 //! Does: read lane 1, the blocks that checkpoint and indexes name, then what came after it.
 //! Does not: recover segments (`recovery`).
@@ -13,12 +13,12 @@ use std::sync::atomic::Ordering;
 use crate::last_values::{Checkpoint, Place};
 use crate::log::{SegmentMeta, start_of};
 use crate::read_pool::{read_block, read_chunk};
-use crate::record::{EntryKind, Lane};
+use crate::record::Lane;
 use crate::segment::index::SegmentIndex;
 use crate::segment::{LogPosition, SegmentNumber};
 use crate::shared::Shared;
 use crate::statistics::Counters;
-use crate::stored::Entry;
+use crate::stored::{Entry, is_statement};
 
 /// Segments that are read where the checkpoint is missing: some minutes at full load.
 const SEGMENTS_WITHOUT_CHECKPOINT: usize = 2;
@@ -88,7 +88,8 @@ fn read_definitions(shared: &Shared) -> io::Result<u32> {
     Ok(highest)
 }
 
-/// Reads the newest blocks with gaps before `until`, as many as the ledger may have ranges.
+/// Reads the newest blocks with gaps or events before `until`, as many as the ledger may have
+/// ranges.
 fn read_gaps(shared: &Shared, until: LogPosition) -> io::Result<()> {
     let mut places = places(shared, |index| &index.gap_blocks);
     places.retain(|place| *place < until);
@@ -99,10 +100,10 @@ fn read_gaps(shared: &Shared, until: LogPosition) -> io::Result<()> {
         };
         let block = Arc::new(block);
         for (index, view) in block.entries().iter().enumerate() {
-            if view.head.kind == EntryKind::Gap {
+            if is_statement(view.head.kind) {
                 Entry::new(&block, index)
                     .iter()
-                    .for_each(|entry| shared.views.note_gap(entry));
+                    .for_each(|entry| shared.views.note_statement(entry));
             }
         }
     }

@@ -67,7 +67,7 @@ impl StoredBlock {
             has_gap: self
                 .entries
                 .iter()
-                .any(|entry| is_statement_on_slots(entry.head.kind)),
+                .any(|entry| is_statement(entry.head.kind)),
         }
     }
 
@@ -146,11 +146,12 @@ impl StoredBlock {
     }
 }
 
-/// Whether an entry says something of slots without filling them.
-pub(crate) fn is_statement_on_slots(kind: EntryKind) -> bool {
+/// Whether an entry says something of slots without filling them, or is an event: the ledgers hold
+/// these, so a start reads the blocks that have one.
+pub(crate) fn is_statement(kind: EntryKind) -> bool {
     matches!(
         kind,
-        EntryKind::Gap | EntryKind::Pending | EntryKind::Released
+        EntryKind::Gap | EntryKind::Pending | EntryKind::Released | EntryKind::Event
     )
 }
 

@@ -1,4 +1,4 @@
-//! What is kept in memory of the log: definitions, last values, the ledger of gaps.
+//! What is kept in memory of the log: definitions, last values, the ledgers of gaps and events.
 //!
 //! Does: feed each of them from durable blocks, in log order. Does not: hold state of its own.
 //! In: each block right after its fsync, or as a start reads it. Out: answers for readers and HTTP.
@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::definitions::Definitions;
+use crate::event_ledger::EventLedger;
 use crate::gap_ledger::GapLedger;
 use crate::last_values::LastValues;
 use crate::options::BusOptions;
@@ -20,6 +21,7 @@ pub(crate) struct Views {
     pub(crate) definitions: Definitions,
     pub(crate) last_values: LastValues,
     pub(crate) gaps: GapLedger,
+    pub(crate) events: EventLedger,
 }
 
 impl Views {
@@ -28,6 +30,7 @@ impl Views {
             definitions: Definitions::new(options.record_cache_bytes_max),
             last_values: LastValues::new(options.last_values_bytes_max),
             gaps: GapLedger::new(options.gap_ranges_max),
+            events: EventLedger::new(options.events_max),
         }
     }
 
@@ -66,15 +69,18 @@ impl Views {
                     self.gaps.heal(resource.id(), plugin, head.slot);
                 }
             }
-            EntryKind::Gap => self.note_gap(&entry),
+            EntryKind::Gap | EntryKind::Pending | EntryKind::Released | EntryKind::Event => {
+                self.note_statement(&entry);
+            }
             _ => {}
         }
     }
 
-    /// Takes a gap in.
-    pub(crate) fn note_gap(&self, entry: &Entry) {
+    /// Takes a gap, another statement on slots, or an event in.
+    pub(crate) fn note_statement(&self, entry: &Entry) {
         if let Ok(record) = self.definitions.record(entry) {
             self.gaps.note(&record);
+            self.events.note(&record);
         }
     }
 }

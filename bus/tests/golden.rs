@@ -16,11 +16,12 @@ use ocelli_bus::body::BatchEncoder;
 use ocelli_bus::decoder::record_of;
 use ocelli_bus::dictionary::PairCache;
 use ocelli_bus::encoder::{Encoder, Pair, Place};
-use ocelli_bus::payload::{Event, Payload, Session, Severity, Skip};
+use ocelli_bus::payload::{Payload, Session, Skip};
 use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
 use ocelli_bus::resolver::Resolver;
 use ocelli_model::batch::{Batch, Verdict};
 use ocelli_model::clock::WallMs;
+use ocelli_model::event::{EventFacts, Severity};
 use ocelli_model::gap::{Gap, GapCause, GapKind};
 use ocelli_model::resource::{Resource, ResourceFields};
 use ocelli_model::rows::{Partial, SessionFacts};
@@ -154,7 +155,7 @@ fn encode() -> (Vec<Payload>, Vec<u8>, Vec<u8>) {
         .push_session(&mut cache, pair, &session, place)
         .unwrap();
     payloads.push(Payload::Session(session));
-    let event = Event {
+    let event = EventFacts {
         kind: "clock_stepped".into(),
         severity: Severity::Warning,
         text: "the wall clock went back".into(),

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use ocelli_bus::Bus;
 use ocelli_bus::dictionary::PairCache;
 use ocelli_bus::encoder::{Encoder, Pair};
-use ocelli_bus::payload::Event;
-use ocelli_bus::payload::{Payload, Severity};
+use ocelli_bus::payload::Payload;
 use ocelli_bus::read::{
     Cursor, Include, Item, Mode, RecordRenderer, RecordSource, Selection, StartFrom, Subscription,
     SubscriptionError, SubscriptionRequest, render_cursor,
 };
 use ocelli_bus::record::Lane;
 use ocelli_model::clock::WallMs;
+use ocelli_model::event::{EventFacts, Severity};
 use ocelli_model::gap::{Gap, GapKind};
 use ocelli_model::panoptes::Projection;
 use ocelli_model::resource::{Resource, ResourceFields};
@@ -304,8 +304,8 @@ fn two_subscribers_share_one_decoded_batch() {
     });
 }
 
-fn clock_event() -> Event {
-    Event {
+fn clock_event() -> EventFacts {
+    EventFacts {
         kind: "clock_stepped".into(),
         severity: Severity::Warning,
         text: "the wall clock went \"back\"".into(),

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod codec;
 pub mod columns;
 pub mod enrichment;
+pub mod event;
 pub mod filter;
 pub mod gap;
 pub mod oid;

@@ -26,7 +26,7 @@ pub(crate) struct BlockFacts {
     pub(crate) first: Seq,
     /// At least `first`.
     pub(crate) last: Seq,
-    /// Whether an entry is a gap, pending, or another statement on slots.
+    /// Whether an entry is a gap, pending, another statement on slots, or an event.
     pub(crate) has_gap: bool,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct SegmentIndex {
     /// Lowest and highest seq a stream has in this file. There may be holes between.
     pub(crate) streams: BTreeMap<StreamId, SeqRange>,
     pub(crate) entries: Vec<IndexEntry>,
-    /// Offsets of blocks with gaps, ascending.
+    /// Offsets of blocks with gaps, other statements on slots, or events, ascending.
     pub(crate) gap_blocks: Vec<u64>,
     /// Offsets of blocks of lane 1, ascending.
     pub(crate) definition_blocks: Vec<u64>,
