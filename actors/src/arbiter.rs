@@ -20,9 +20,10 @@ use ocelli_model::resource::ResourceId;
 use ocelli_plugins::run::BlockingPool;
 use ocelli_snmp::engine::{Engine, Source};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::counters::RuntimeCounters;
+use crate::events::Reporter;
 use crate::outlet::Outlet;
 use crate::plan::{ResourceMemory, ResourcePlan};
 use crate::resolver::{Lookup, Resolver};
@@ -38,6 +39,8 @@ const COMMANDS_MAX: usize = 256;
 const OBITUARIES_MAX: usize = 256;
 /// How often an outlet is looked at while it empties at a stop.
 const EMPTY_CHECK: Duration = Duration::from_millis(5);
+/// How long a stop waits for the outlet to empty: a full disk must not hold an end up.
+const EMPTY_LIMIT: Duration = Duration::from_secs(5);
 /// An actor that does not take a message is asked again after this time.
 const FULL_RETRY: Duration = Duration::from_millis(20);
 /// How often it is asked: two seconds, in which a living actor has emptied its mailbox.
@@ -70,6 +73,7 @@ pub(crate) struct StationSeed {
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) blocking: BlockingPool,
     pub(crate) counters: Arc<RuntimeCounters>,
+    pub(crate) events: Reporter,
 }
 
 /// A running arbiter.
@@ -135,6 +139,7 @@ fn make_station(seed: &StationSeed, obituaries: mpsc::Sender<Obituary>) -> Rc<St
             rng,
             obituaries,
             counters: Arc::clone(&seed.counters),
+            events: seed.events.clone(),
         },
         sessions: Sessions::new(engine, resolver, clock()),
         outlet: Outlet::new(seed.bus.clone(), clock(), Arc::clone(&seed.counters)),
@@ -221,8 +226,8 @@ impl Keeper {
     async fn bury(self: Rc<Self>, mut obituaries: mpsc::Receiver<Obituary>) {
         while let Some(Obituary { kind, name, end }) = obituaries.recv().await {
             match end {
-                End::Parked => error!(actor = kind, %name, "actor parked after too many crashes"),
-                End::Unparked => info!(actor = kind, %name, "actor lives again"),
+                // Supervision told the event.
+                End::Parked | End::Unparked => {}
                 End::Lost => {
                     error!(actor = kind, %name, "actor lost; a new one is made");
                     let mut residents = self.residents.borrow_mut();
@@ -277,7 +282,12 @@ impl Keeper {
         self.station.sessions.stop();
         let clock = &self.station.clock;
         self.station.outlet.borrow_mut().flush();
+        let until = clock.monotonic().after(EMPTY_LIMIT);
         while !self.station.outlet.borrow().is_empty() {
+            if clock.monotonic() > until {
+                error!("the bus takes nothing; what waits for it ends with the process");
+                return;
+            }
             clock
                 .sleep_until(clock.monotonic().after(EMPTY_CHECK))
                 .await;

@@ -9,14 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ocelli_model::catalog::{
-    CatalogLog, Command, DiscoveryDecision, DiscoveryRun, decide_discovery, decide_failure,
+    CatalogLog, Command, DiscoveryDecision, DiscoveryRun, Effect, State, decide_discovery,
+    decide_failure,
 };
 use ocelli_model::clock::Clock;
+use ocelli_model::event::Event;
 use ocelli_model::unix_seconds::UnixSeconds;
 use ocelli_plugins::run::{BlockingPool, Run};
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use crate::events::Reporter;
 use crate::site::DiscoveryInstance;
 use crate::supervise::{Core, Ending, Life, spawn};
 
@@ -35,6 +38,7 @@ pub(crate) struct DiscoveryWorld {
     pub(crate) blocking: BlockingPool,
     /// Told when the catalog has changed; many notices are one.
     pub(crate) changed: Arc<Notify>,
+    pub(crate) events: Reporter,
 }
 
 /// A discovery's core.
@@ -121,7 +125,7 @@ async fn run_once(instance: &DiscoveryInstance, world: &DiscoveryWorld) -> bool 
     let state = world.catalog.state();
     let (commands, is_whole) = match found {
         Err(reason) => {
-            warn!(plugin = %name, error = %reason, "discovery failed; the last good set stays");
+            debug!(plugin = %name, error = %reason, "discovery failed; the last good set stays");
             (
                 decide_failure(&state, name, at, &reason)
                     .into_iter()
@@ -147,6 +151,10 @@ async fn run_once(instance: &DiscoveryInstance, world: &DiscoveryWorld) -> bool 
                 } => {
                     let (added, changed) = (difference.added.len(), difference.changed.len());
                     let removed = difference.removed.len();
+                    if removed > 0 && is_approved(&state, name) {
+                        let discovery = name.to_string();
+                        world.events.report(Event::DiscoveryApproved { discovery });
+                    }
                     if added + changed + removed > 0 {
                         info!(plugin = %name, added, changed, removed, "resources discovered");
                     }
@@ -157,7 +165,7 @@ async fn run_once(instance: &DiscoveryInstance, world: &DiscoveryWorld) -> bool 
                     difference,
                 } => {
                     let removed = difference.removed.len();
-                    warn!(plugin = %name, removed, "discovery held; approve it or mend its source");
+                    debug!(plugin = %name, removed, "discovery held");
                     (command.into_iter().collect(), true)
                 }
             }
@@ -170,6 +178,8 @@ async fn commit(commands: Vec<Command>, world: &DiscoveryWorld) -> bool {
     for command in commands {
         match world.catalog.propose(command).await {
             Ok(applied) => {
+                let events = applied.effects.into_iter().filter_map(event_of);
+                events.for_each(|event| world.events.report(event));
                 if let Some(refused) = applied.refused {
                     error!(error = %refused, "catalog refused a command of a discovery");
                 }
@@ -182,4 +192,28 @@ async fn commit(commands: Vec<Command>, world: &DiscoveryWorld) -> bool {
         }
     }
     true
+}
+
+/// A held set that an operator accepted is committed by the run that finds it again.
+fn is_approved(state: &State, name: &str) -> bool {
+    let source = state.sources().get(name);
+    source.is_some_and(|source| source.approved.is_some())
+}
+
+/// What of a command's effects is worth an event.
+fn event_of(effect: Effect) -> Option<Event> {
+    match effect {
+        Effect::DiscoveryHeld { source, held } => Some(Event::DiscoveryHeld {
+            discovery: source,
+            added: held.counts.added,
+            removed: held.counts.removed,
+            current: held.counts.current,
+            reason: held.reason,
+        }),
+        Effect::DiscoveryFailed { source, reason } => Some(Event::DiscoveryFailed {
+            discovery: source,
+            reason,
+        }),
+        _ => None,
+    }
 }

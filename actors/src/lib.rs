@@ -12,6 +12,7 @@ mod credential_choice;
 mod credentials;
 mod device;
 mod discovery;
+mod events;
 mod learning;
 mod lone_catalog;
 mod node;
@@ -35,6 +36,7 @@ mod wheel;
 
 pub use counters::{ActorCounts, ENGINE_SHOWN_EVERY, RuntimeCounters, RuntimeCounts};
 pub use credentials::{CredentialSet, Unusable};
+pub use events::Reporter;
 pub use lone_catalog::{LoneCatalog, OpenCatalogError};
 pub use node::Followed;
 pub use plan::{

@@ -15,12 +15,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ocelli_model::catalog::{CatalogLog, decide_expiry, shard_of};
 use ocelli_model::clock::{Clock, Monotonic, WallMs};
+use ocelli_model::event::Event;
 use ocelli_model::resource::ResourceId;
 use ocelli_model::unix_seconds::UnixSeconds;
 use tokio::sync::{Notify, oneshot};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::arbiter::{StationCommand, StationHandle};
+use crate::events::Reporter;
 use crate::plan::{PairSetting, ResourceMemory, ResourcePlan};
 use crate::site::Site;
 use crate::slot_time::SlotTime;
@@ -64,6 +66,7 @@ pub(crate) struct NodeWorld {
     pub(crate) followed: Arc<ArcSwap<Followed>>,
     /// This node's name, as plan entries have it.
     pub(crate) name: Arc<str>,
+    pub(crate) events: Reporter,
 }
 
 // === State ===
@@ -177,10 +180,7 @@ impl NodeCore {
         let Some(by_ms) = before.and_then(|before| step_between(before, now)) else {
             return;
         };
-        warn!(
-            by_ms,
-            "wall clock stepped; slots go on, previous counter times move along"
-        );
+        self.world.events.report(Event::ClockStepped { by_ms });
         let stations = Rc::clone(&self.world.stations);
         let tell = async move {
             for station in &*stations {

@@ -2,7 +2,7 @@
 //!
 //! Does: hand entries to the encoder, submit sealed blocks in order, turn slots of blocks that did
 //! not become durable into gaps. Does not: encode (`bus`), wait for the disk.
-//! In: batches, gaps, sessions, enrichments. Out: sealed blocks to the [`BusHandle`].
+//! In: batches, gaps, sessions, enrichments, releases, events. Out: sealed blocks to the [`BusHandle`].
 //! Full: while the bus refuses, batches are shed as gaps (`overload`, `disk_full`); gaps wait, one
 //! range a pair as long as they are neighbours; of other entries the one beyond [`NOTES_MAX`] is
 //! dropped and counted. So state and gap records are the last to go.
@@ -20,8 +20,9 @@ use ocelli_bus::payload::Session;
 use ocelli_bus::record::Lane;
 use ocelli_bus::{Acknowledgement, AppendError, BusHandle, SubmitError};
 use ocelli_model::batch::Batch;
-use ocelli_model::clock::Clock;
+use ocelli_model::clock::{Clock, WallMs};
 use ocelli_model::enrichment::EnrichmentRecord;
+use ocelli_model::event::EventFacts;
 use ocelli_model::gap::{Gap, GapCause, GapKind};
 use ocelli_model::resource::{Resource, ResourceId};
 use tokio::sync::Notify;
@@ -56,6 +57,10 @@ pub(crate) enum Note {
     Session(Session, Place),
     /// Facts that changed.
     Enrich(Box<EnrichmentRecord>),
+    /// The pair is polled here no longer, from the slot of the place on.
+    Released(Place),
+    /// Something that happened then.
+    Event(EventFacts, WallMs),
 }
 
 /// A slot range of a pair: in a block on its way, or waiting as a gap.
@@ -83,8 +88,9 @@ struct Lost {
 }
 
 struct Waiting {
-    resource: Arc<Resource>,
-    plugin: Arc<str>,
+    /// `None` for an event of the node.
+    resource: Option<Arc<Resource>>,
+    plugin: Option<Arc<str>>,
     note: Note,
 }
 
@@ -182,15 +188,25 @@ impl Outlet {
         }
     }
 
-    /// Takes a session or an enrichment.
+    /// Takes a session, an enrichment or a release of a pair.
     pub(crate) fn note(&mut self, resource: &Arc<Resource>, plugin: &Arc<str>, note: Note) {
+        self.note_of(Some(Arc::clone(resource)), Some(Arc::clone(plugin)), note);
+    }
+
+    /// Takes a note of a pair, of a resource, or (an event) of the node.
+    pub(crate) fn note_of(
+        &mut self,
+        resource: Option<Arc<Resource>>,
+        plugin: Option<Arc<str>>,
+        note: Note,
+    ) {
         self.pending.notify_one();
         if self.notes.len() >= NOTES_MAX {
             self.counters.note_dropped();
-            warn!(resource = %resource.id(), %plugin, kind = note.kind(), "bus note dropped");
+            let (resource, plugin) = names(resource.as_ref(), plugin.as_ref());
+            warn!(resource, plugin, kind = note.kind(), "bus note dropped");
             return;
         }
-        let (resource, plugin) = (Arc::clone(resource), Arc::clone(plugin));
         self.notes.push_back(Waiting {
             resource,
             plugin,
@@ -278,21 +294,16 @@ impl Outlet {
             note,
         }) = self.notes.pop_front()
         {
-            let pair = Pair {
-                resource: &resource,
-                plugin: Some(&plugin),
-            };
-            let mut cache = PairCache::default();
-            let now = self.clock.wall();
-            let pushed = self.push(|encoder| match &note {
-                Note::Session(session, place) => {
-                    encoder.push_session(&mut cache, pair, session, *place)
-                }
-                Note::Enrich(record) => encoder.push_enrich(&mut cache, pair, record, now),
+            let pair = resource.as_ref().map(|resource| Pair {
+                resource,
+                plugin: plugin.as_ref(),
             });
+            let now = self.clock.wall();
+            let pushed = self.push(|encoder| push_note(encoder, pair, &note, now));
             if let Err(error) = pushed {
-                let (resource, kind) = (resource.id(), note.kind());
-                error!(%resource, %plugin, kind, %error, "bus note cannot be encoded");
+                let kind = note.kind();
+                let (resource, plugin) = names(resource.as_ref(), plugin.as_ref());
+                error!(resource, plugin, kind, %error, "bus note cannot be encoded");
             }
         }
     }
@@ -400,8 +411,40 @@ impl Note {
         match self {
             Note::Session(..) => "session",
             Note::Enrich(_) => "enrich",
+            Note::Released(_) => "released",
+            Note::Event(..) => "event",
         }
     }
+}
+
+fn push_note(
+    encoder: &mut Encoder,
+    pair: Option<Pair<'_>>,
+    note: &Note,
+    now: WallMs,
+) -> Result<(), EntryError> {
+    let mut cache = PairCache::default();
+    match (note, pair) {
+        (Note::Event(facts, time), pair) => {
+            let of = pair.map(|pair| (&mut cache, pair));
+            encoder.push_event(of, facts, *time)
+        }
+        (Note::Session(session, place), Some(pair)) => {
+            encoder.push_session(&mut cache, pair, session, *place)
+        }
+        (Note::Enrich(record), Some(pair)) => encoder.push_enrich(&mut cache, pair, record, now),
+        (Note::Released(place), Some(pair)) => encoder.push_released(&mut cache, pair, *place),
+        // Only events are of the node; `note_of` is given a resource for all others.
+        (_, None) => Ok(()),
+    }
+}
+
+fn names<'a>(
+    resource: Option<&'a Arc<Resource>>,
+    plugin: Option<&'a Arc<str>>,
+) -> (&'a str, &'a str) {
+    let resource = resource.map_or("", |resource| resource.id().as_str());
+    (resource, plugin.map_or("", AsRef::as_ref))
 }
 
 // === Decisions ===

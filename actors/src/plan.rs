@@ -148,6 +148,8 @@ pub struct ResourceMemory {
     pub credential: Option<String>,
     /// Whether that life ended as planned.
     pub is_drained: bool,
+    /// Whether it was another origin's: the data directory is a copy or went back in time.
+    pub is_rolled_back: bool,
 }
 
 // === Counters ===

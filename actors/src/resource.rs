@@ -17,6 +17,7 @@ use std::sync::Arc;
 use actix::{Addr, AsyncContext, SpawnHandle};
 use ocelli_model::clock::Monotonic;
 use ocelli_model::gap::{Gap, GapCause, GapKind};
+use ocelli_model::resource::Resource;
 use ocelli_model::resource_state::{Effect, Effects, ResourceEvent, ResourceState, RunEnd};
 use ocelli_model::slot::SlotMs;
 use tokio::sync::oneshot;
@@ -36,6 +37,7 @@ use crate::wheel::WakeKey;
 
 mod follow;
 mod learn;
+mod noticed;
 
 /// Control messages alone pass through the mailbox: a wake-up, plans, a drain and a stop.
 pub(crate) const MAILBOX_CAPACITY: usize = 8;
@@ -112,9 +114,10 @@ pub(crate) fn start_resource(
         memory,
         ..PairKept::default()
     };
-    let missed = match memory.is_drained {
-        true => GapKind::Restart.into(),
-        false => GapCause::with(GapKind::Restart, "unplanned"),
+    let missed = match (memory.is_rolled_back, memory.is_drained) {
+        (true, _) => GapKind::Rollback.into(),
+        (false, true) => GapKind::Restart.into(),
+        (false, false) => GapCause::with(GapKind::Restart, "unplanned"),
     };
     let core = ResourceCore {
         state: ResourceState::default(),
@@ -146,6 +149,10 @@ impl Core for ResourceCore {
 
     fn name(&self) -> Arc<str> {
         self.plan.resource.id().as_str().into()
+    }
+
+    fn resource(&self) -> Option<Arc<Resource>> {
+        Some(Arc::clone(&self.plan.resource))
     }
 
     fn started(&mut self, life: &mut Life<Self>) {
@@ -271,9 +278,7 @@ impl ResourceCore {
                 }
                 debug!(plugin = %plugin, slot = slot.0, "late end of a collection discarded");
             }
-            Effect::Ended { plugin } => {
-                self.pairs.remove(&plugin);
-            }
+            Effect::Ended { plugin } => self.release(&plugin),
             Effect::Idle => self.waiting.drain(..).for_each(answer),
         }
     }
@@ -332,7 +337,7 @@ impl ResourceCore {
         }
         let (end, collected) = match outcome {
             Ok(collected) => {
-                self.note_session(&collected, now);
+                self.note_session(plugin, &collected, now);
                 let failed = collected.result.as_ref().err().cloned();
                 (
                     failed.map_or(RunEnd::Rows, RunEnd::Failed),
@@ -358,7 +363,7 @@ impl ResourceCore {
     }
 
     /// Keeps the session for later runs; drops it if another credential is to be used.
-    fn note_session(&mut self, collected: &Collected, now: Monotonic) {
+    fn note_session(&mut self, plugin: &Arc<str>, collected: &Collected, now: Monotonic) {
         let Some(session) = &collected.session else {
             return;
         };
@@ -368,9 +373,10 @@ impl ResourceCore {
         };
         let is_changed = self.device.note(session.credential, said, now);
         self.session = (!is_changed).then(|| Rc::clone(session));
-        if is_changed {
-            let resource = self.plan.resource.id();
-            info!(%resource, "another credential is tried from the next slot on");
+        let next = is_changed.then(|| self.device.credential(&self.plan));
+        for event in noticed::events_of(&self.plan, collected, session, next.flatten()) {
+            let events = &self.station.supervision.events;
+            events.report_of(&self.plan.resource, Some(plugin), event);
         }
     }
 

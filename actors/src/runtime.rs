@@ -24,17 +24,18 @@ use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::codec::{self, EncodeError, Kind};
 use ocelli_plugins::run::BlockingPool;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::arbiter::{StationCommand, StationHandle, StationSeed};
 use crate::counters::RuntimeCounters;
 use crate::discovery::{DiscoveryCore, DiscoveryWorld};
+use crate::events::{NodeNames, Reporter};
 use crate::node::{Followed, NodeCore, NodeMessage, NodeWorld};
 use crate::recall::Recalled;
 use crate::resolver::Lookup;
 use crate::site::Site;
 use crate::slot_time::SlotTime;
-use crate::supervise::{Envelope, Guarded, Supervision, start};
+use crate::supervise::{End, Envelope, Guarded, Obituary, Supervision, start};
 
 /// The discovery that the node itself comes from.
 pub const OWN_SOURCE: &str = "node";
@@ -99,6 +100,7 @@ pub struct Runtime {
     supervision: Rc<Supervision>,
     discovery_world: DiscoveryWorld,
     counters: Arc<RuntimeCounters>,
+    events: Reporter,
 }
 
 impl Runtime {
@@ -121,22 +123,23 @@ impl Runtime {
         let name: Arc<str> = site.config.node.name.as_str().into();
         bring_catalog(&*catalog, &site, &name, &slots).await?;
         write_plan(&bus, catalog.state().plan(), &*clock).await?;
-        let blocking = BlockingPool::default();
-        let arbiters = arbiters.max(1);
+        let (blocking, arbiters) = (BlockingPool::default(), arbiters.max(1));
         let counters = RuntimeCounters::new(arbiters);
         counters.show_plugins(&site);
+        let about = (NodeNames::of(&site.config), Arc::clone(&counters));
+        let events = Reporter::start(bus.clone(), Arc::clone(&clock), about);
         let seed = StationSeed {
             clock: Arc::clone(&clock),
-            rng: Arc::clone(&rng),
+            rng,
             slots: slots.clone(),
             bus,
             lookup,
             blocking: blocking.clone(),
             counters: Arc::clone(&counters),
+            events: events.clone(),
         };
-        let stations = (0..arbiters).map(|number| StationHandle::start(seed.clone(), number));
-        let stations = Rc::new(stations.collect::<Vec<_>>());
-        let supervision = supervise((Arc::clone(&clock), rng()), Arc::clone(&counters));
+        let stations = start_stations(&seed, arbiters);
+        let supervision = supervise(&seed);
         let changed = Arc::new(Notify::new());
         let followed = Arc::new(ArcSwap::from_pointee(Followed::default()));
         let world = NodeWorld {
@@ -147,14 +150,16 @@ impl Runtime {
             stations: Rc::clone(&stations),
             followed: Arc::clone(&followed),
             name,
+            events: events.clone(),
         };
-        let node = NodeCore::new(world, Arc::clone(&site), recalled.resources);
-        let node = start(node, &supervision);
+        let core = NodeCore::new(world, Arc::clone(&site), recalled.resources);
+        let node = start(core, &supervision);
         let discovery_world = DiscoveryWorld {
             clock: Arc::clone(&clock),
             catalog: Arc::clone(&catalog),
             blocking,
             changed,
+            events: events.clone(),
         };
         let runtime = Self {
             clock,
@@ -168,6 +173,7 @@ impl Runtime {
             supervision,
             discovery_world,
             counters,
+            events,
         };
         runtime.start_discoveries();
         Ok(runtime)
@@ -183,6 +189,12 @@ impl Runtime {
     #[must_use]
     pub fn counters(&self) -> Arc<RuntimeCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Where events are reported.
+    #[must_use]
+    pub fn events(&self) -> Reporter {
+        self.events.clone()
     }
 
     /// The catalog.
@@ -232,6 +244,7 @@ impl Runtime {
             }
         }
         self.ask_stations(StationCommand::Stop).await;
+        self.events.drain().await;
         drop(self.node);
         match Rc::try_unwrap(self.stations) {
             Ok(stations) => stations.into_iter().for_each(StationHandle::end),
@@ -261,24 +274,31 @@ impl Runtime {
     }
 }
 
+fn start_stations(seed: &StationSeed, arbiters: usize) -> Rc<Vec<StationHandle>> {
+    let start = |number| StationHandle::start(seed.clone(), number);
+    Rc::new((0..arbiters).map(start).collect())
+}
+
 /// Supervision of the actors of the main thread.
-fn supervise(
-    (clock, rng): (Arc<dyn Clock>, Box<dyn Rng>),
-    counters: Arc<RuntimeCounters>,
-) -> Rc<Supervision> {
+fn supervise(seed: &StationSeed) -> Rc<Supervision> {
     let (obituaries, obituaries_in) = mpsc::channel(OBITUARIES_MAX);
     actix::spawn(log_obituaries(obituaries_in));
     Rc::new(Supervision {
-        clock,
-        rng: RefCell::new(rng),
+        clock: Arc::clone(&seed.clock),
+        rng: RefCell::new((seed.rng)()),
         obituaries,
-        counters,
+        counters: Arc::clone(&seed.counters),
+        events: seed.events.clone(),
     })
 }
 
-async fn log_obituaries(mut obituaries: mpsc::Receiver<crate::supervise::Obituary>) {
+async fn log_obituaries(mut obituaries: mpsc::Receiver<Obituary>) {
     while let Some(obituary) = obituaries.recv().await {
-        warn!(actor = obituary.kind, name = %obituary.name, end = ?obituary.end, "actor ended");
+        let Obituary { kind, name, end } = obituary;
+        // Supervision told the event of the others.
+        if end == End::Lost {
+            error!(actor = kind, %name, "actor lost; it comes back with the next start");
+        }
     }
 }
 

@@ -47,6 +47,11 @@ impl OpenSession {
     pub(crate) fn access(&self) -> &dyn SnmpAccess {
         &self.access
     }
+
+    /// Engine boots before and after they went backwards, once.
+    pub(crate) fn take_boots_regression(&self) -> Option<(u32, u32)> {
+        self.access.take_boots_regression()
+    }
 }
 
 /// Opens sessions.

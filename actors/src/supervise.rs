@@ -22,10 +22,13 @@ use actix::{
 };
 use futures_util::FutureExt;
 use ocelli_model::clock::{Clock, Rng};
+use ocelli_model::event::Event;
+use ocelli_model::resource::Resource;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::counters::RuntimeCounters;
+use crate::events::Reporter;
 use crate::restart::{Crashes, Pause};
 
 /// Longest panic text that is logged and reported, bytes.
@@ -44,6 +47,10 @@ pub(crate) trait Core: Sized + Unpin + 'static {
 
     /// Which one of its kind.
     fn name(&self) -> Arc<str>;
+    /// Whose actor it is, if it is a resource's: events of its crashes are then the resource's.
+    fn resource(&self) -> Option<Arc<Resource>> {
+        None
+    }
     /// A life begins, the first or another: arm timers, start what must run.
     fn started(&mut self, life: &mut Life<Self>);
     /// The last life ended in a panic: replace all that may be broken. Futures and timers of that
@@ -108,6 +115,8 @@ pub(crate) struct Supervision {
     pub(crate) obituaries: mpsc::Sender<Obituary>,
     /// Where crashes are counted; the node's.
     pub(crate) counters: Arc<RuntimeCounters>,
+    /// Where crashes are told.
+    pub(crate) events: Reporter,
 }
 
 // === The wrapper ===
@@ -127,6 +136,7 @@ pub(crate) struct Guarded<C: Core> {
 struct Witness {
     kind: &'static str,
     name: Arc<str>,
+    resource: Option<Arc<Resource>>,
     obituaries: mpsc::Sender<Obituary>,
 }
 
@@ -157,6 +167,7 @@ pub(crate) fn start<C: Core>(core: C, supervision: &Rc<Supervision>) -> Addr<Gua
     let witness = Witness {
         kind: C::KIND,
         name: core.name(),
+        resource: core.resource(),
         obituaries: supervision.obituaries.clone(),
     };
     let supervision = Rc::clone(supervision);
@@ -207,13 +218,22 @@ impl<C: Core> Guarded<C> {
             .note(self.supervision.clock.monotonic(), chance);
         let is_parked = matches!(pause, Pause::Parked(_));
         self.supervision.counters.actor_crashed(C::KIND);
-        let (actor, name, crashes) = (C::KIND, &self.witness.name, self.crashes.total());
-        error!(actor, name = %name, crashes, ?pause, error = %panic, "actor crashed");
+        let (crashes, error) = (self.crashes.total(), panic.clone());
+        self.tell(|actor, name| match is_parked {
+            true => Event::ActorParked { actor, name, error },
+            false => Event::ActorRestarted {
+                actor,
+                name,
+                crashes,
+                error,
+            },
+        });
         let ending = Ending { panic, is_parked };
         let core = &mut self.core;
         if catch_unwind(AssertUnwindSafe(|| core.restarting(&ending))).is_err() {
             // What cannot be replaced is not called again until an operator or time helps.
-            error!(actor, name = %name, "actor crashed while it replaced its core");
+            let (actor, name) = (C::KIND, &self.witness.name);
+            error!(actor, %name, "actor crashed while it replaced its core");
         }
         if is_parked && !self.is_parked {
             self.supervision.counters.actor_parked(C::KIND);
@@ -221,6 +241,15 @@ impl<C: Core> Guarded<C> {
         }
         self.is_parked = is_parked;
         self.pause = Some(pause);
+    }
+
+    /// The name is the witness's: the core may be broken.
+    fn tell(&self, event: impl FnOnce(String, String) -> Event) {
+        let event = event(C::KIND.to_owned(), self.witness.name.to_string());
+        match &self.witness.resource {
+            Some(resource) => self.supervision.events.report_of(resource, None, event),
+            None => self.supervision.events.report(event),
+        }
     }
 
     fn report(&self, end: End) {
@@ -259,8 +288,7 @@ impl<C: Core> Actor for Guarded<C> {
             Some(Pause::Parked(pause)) => {
                 let over = clock.sleep_until(clock.monotonic().after(pause));
                 life.spawn(over.into_actor(self).map(|(), guarded: &mut Self, life| {
-                    let name = &guarded.witness.name;
-                    info!(actor = C::KIND, %name, "parked actor tried again");
+                    guarded.tell(|actor, name| Event::ActorRecovered { actor, name });
                     guarded.is_parked = false;
                     guarded.supervision.counters.actor_unparked(C::KIND);
                     guarded.report(End::Unparked);

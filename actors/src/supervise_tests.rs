@@ -78,6 +78,7 @@ impl Bench {
             rng: RefCell::new(Box::new(StepRng::default())),
             obituaries: obituary_sender,
             counters: RuntimeCounters::new(1),
+            events: Reporter::to_nowhere(Arc::clone(&clock) as Arc<dyn Clock>),
         });
         let core = Counter {
             messages: 0,

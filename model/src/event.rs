@@ -174,8 +174,8 @@ events! {
         "{name} is no longer parked";
     /// An actor crashed and lives again.
     ActorRestarted "actor_restarted" Warning of(name)
-        { actor: String, name: String, error: String }
-        "{actor} actor {name} restarted after a panic: {error}";
+        { actor: String, name: String, crashes: u64, error: String }
+        "{actor} actor {name} restarted after panic {crashes} of its life: {error}";
     /// An actor crashed too often.
     ActorParked "actor_parked" Error of(name)
         { actor: String, name: String, error: String }

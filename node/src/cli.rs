@@ -49,6 +49,7 @@ Examples:
   ocelli values                            last values with their age
   ocelli subscribe                         live, one metrics group a line
   ocelli gaps list                         slots without data, and why
+  ocelli events list --from -1h            what happened
   ocelli snmp walk -c env:C 10.0.0.1 system
   ocelli completions bash > /etc/bash_completion.d/ocelli
 
@@ -75,6 +76,9 @@ enum Command {
     /// Slots without data, and why.
     #[command(subcommand)]
     Gaps(lists::GapsCommand),
+    /// What happened: clock steps, held discoveries, crashes, full disks.
+    #[command(subcommand)]
+    Events(lists::EventsCommand),
     /// Print the last values that a node holds.
     Values(reading::ValuesArgs),
     /// Print data as it comes, from any point that the node still holds.
@@ -119,6 +123,7 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Resources(command) => lists::resources(command, streams),
         Command::Plugins(command) => lists::plugins(command, streams),
         Command::Gaps(command) => lists::gaps(command, streams),
+        Command::Events(command) => lists::events(command, streams),
         Command::Values(args) => reading::values(&args, streams),
         Command::Subscribe(args) => reading::subscribe(&args, streams),
         Command::Status(args) => reading::status(&args, streams),

@@ -17,6 +17,7 @@ use ocelli_model::clock::Clock;
 
 pub mod device_metrics;
 pub mod error;
+mod events;
 pub mod exposition;
 mod gaps;
 mod guard;
@@ -128,6 +129,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(subscribe::routes)
         .configure(samples::routes)
         .configure(gaps::routes)
+        .configure(events::routes)
         .configure(metrics_route::routes)
         .configure(openapi::routes);
 }

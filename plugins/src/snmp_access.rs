@@ -13,6 +13,7 @@ use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::gap::{GapCause, GapKind};
 use ocelli_model::oid::Oid;
 use ocelli_snmp::engine::{GetPlan, Session, WalkEnd, WalkOutcome, WalkPlan};
+use ocelli_snmp::v3::EngineEvent;
 
 use crate::run::PluginFuture;
 use crate::table_sink::TableSink;
@@ -111,6 +112,15 @@ impl SessionAccess {
     #[must_use]
     pub fn new(session: Session, clock: Arc<dyn Clock>) -> Self {
         Self { session, clock }
+    }
+
+    /// Engine boots before and after, if the agent's went backwards since this was asked last.
+    #[must_use]
+    pub fn take_boots_regression(&self) -> Option<(u32, u32)> {
+        match self.session.take_engine_event()? {
+            EngineEvent::BootsRegressed { from, to } => Some((from, to)),
+            _ => None,
+        }
     }
 }
 

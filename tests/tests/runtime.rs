@@ -242,7 +242,7 @@ impl Node {
             rng(),
         )
         .unwrap();
-        let recalled: Recalled = recall(&bus).await.unwrap();
+        let recalled: Recalled = recall(&bus, None).await.unwrap();
         let drained = recalled.resources.values().all(|memory| memory.is_drained);
         let catalog = LoneCatalog::open(directory, &*clock).unwrap();
         let runtime = Runtime::start(RuntimeParts {

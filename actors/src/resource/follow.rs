@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use ocelli_bus::encoder::Place;
 use ocelli_model::resource_state::{Begin, PairPlan, ResourceEvent};
-use ocelli_model::slot::SlotGrid;
+use ocelli_model::slot::{SlotGrid, SlotMs};
 use tokio::sync::oneshot;
 
 use super::{ResourceCore, answer};
+use crate::outlet::Note;
 use crate::plan::{PairSetting, ResourcePlan};
 use crate::saved;
 use crate::supervise::Life;
@@ -87,6 +89,23 @@ impl ResourceCore {
             .enrichments
             .borrow_mut()
             .remove(self.plan.resource.id());
+    }
+
+    /// The pair has ended here: forgets its state and says from which slot on nobody polls it, so
+    /// that neither a reader nor the next life takes the slots since then for missed ones.
+    pub(super) fn release(&mut self, plugin: &Arc<str>) {
+        let last = self.pairs.remove(plugin).and_then(|kept| kept.memory.last);
+        let Some((last, interval_ms, epoch)) = last else {
+            return;
+        };
+        let place = Place {
+            slot: SlotMs(last.0 + i64::from(interval_ms)),
+            interval_ms,
+            epoch,
+            now: self.station.clock.wall(),
+        };
+        let mut outlet = self.station.outlet.borrow_mut();
+        outlet.note(&self.plan.resource, plugin, Note::Released(place));
     }
 
     pub(super) fn write_sessions(&self) {

@@ -1,7 +1,8 @@
 //! How often an event of one kind about one subject is told.
 //!
-//! Does: let [`EVENT_BURST`] through in each [`EVENT_WINDOW`], count the rest, say with the next one
-//! how many were held back. Does not: write events. In: a key and monotonic time. Out: a verdict.
+//! Does: let [`EVENT_BURST`] through in each [`EVENT_WINDOW`], count the rest, say with the next
+//! one how many were held back. Does not: write events.
+//! In: a key and monotonic time. Out: a verdict.
 //! Full: beyond [`EVENT_SUBJECTS_MAX`] keys the one that was quiet longest is forgotten.
 
 use std::collections::BTreeMap;

@@ -24,6 +24,7 @@ use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::resource::ResourceError;
 use tracing::{error, info, warn};
 
+use super::notices;
 use super::site::{Assembled, Counters, assemble};
 use super::view::AssembledView;
 use crate::clock::RealClock;
@@ -104,7 +105,7 @@ impl Node {
         let bus = Arc::new(bus);
         info!(origin = %report.origin, segments = report.segments, "bus open");
         let (listeners, address) = listen(&config, &data_dir)?;
-        let recalled = recall(&bus).await?;
+        let recalled = recall(&bus, report.copied_from).await?;
         let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
         let arbiters = arbiters_of(&config);
         let mut counters = Counters::new();
@@ -125,6 +126,8 @@ impl Node {
         if let Err(error) = write_last_good(&data_dir, &sources) {
             warn!(%error, "last good configuration not kept");
         }
+        notices::tell_start(&runtime.events(), &report, &parked);
+        actix_rt::spawn(notices::watch_disk(bus.status(), runtime.events()));
         let site = Arc::new(ArcSwap::new(site));
         let parked = Arc::new(ArcSwap::from_pointee(parked));
         let view = AssembledView {
@@ -196,7 +199,8 @@ impl Node {
         let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
         self.runtime.reload(Arc::clone(&site)).await?;
         self.site.store(site);
-        self.parked.store(Arc::new(parked));
+        let before = self.parked.swap(Arc::new(parked));
+        notices::tell_parked(&self.runtime.events(), &before, &self.parked.load());
         if let Err(error) = write_last_good(&data_dir, &sources) {
             warn!(%error, "last good configuration not kept");
         }

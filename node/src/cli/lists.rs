@@ -1,4 +1,4 @@
-//! `resources`, `gaps`, `plugins`: lists of a running node, and one of their items.
+//! `resources`, `gaps`, `events`, `plugins`: lists of a running node, and one of their items.
 //!
 //! Does: page through a list, choose what a table shows. Does not: interpret items: JSON and YAML
 //! print them as the node sent them.
@@ -33,6 +33,16 @@ Examples:
   ocelli gaps list                               slots without data, and why
   ocelli gaps list --cause timeout --from -1h
   ocelli gaps list --plugin interfaces -o json";
+
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  ocelli events list                             what happened, oldest first
+  ocelli events list --severity error,warning --from -1h
+  ocelli events list --kind discovery_held -o json";
+
+const EVENT_EXAMPLES: &str = "\
+Examples:
+  ocelli events get 1700000000000-0f2e… -o yaml";
 
 const PLUGINS_EXAMPLES: &str = "\
 Examples:
@@ -70,6 +80,17 @@ pub(crate) enum GapsCommand {
     /// List slots without data, with their causes.
     #[command(after_help = GAPS_EXAMPLES)]
     List(GapsArgs),
+}
+
+/// `ocelli events …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum EventsCommand {
+    /// List what happened, oldest first.
+    #[command(after_help = EVENTS_EXAMPLES)]
+    List(EventsArgs),
+    /// Show one event, by the id that the list shows with -o wide.
+    #[command(after_help = EVENT_EXAMPLES)]
+    Get(GetArgs),
 }
 
 /// Arguments of a list.
@@ -117,6 +138,28 @@ pub(crate) struct GapsArgs {
     to: Option<String>,
 }
 
+/// Arguments of `events list`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EventsArgs {
+    #[command(flatten)]
+    list: ListArgs,
+    /// Only events of these kinds, such as clock_stepped, joined by commas.
+    #[arg(long, value_name = "KINDS")]
+    kind: Option<String>,
+    /// Only events of these severities: info, warning, error, joined by commas.
+    #[arg(long, value_name = "SEVERITIES")]
+    severity: Option<String>,
+    /// Only events of this site.
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+    /// From this time on: RFC 3339, or -15m.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<String>,
+    /// Up to this time.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    to: Option<String>,
+}
+
 const RESOURCE_COLUMNS: &[Column] = &[
     column("RESOURCE", "id"),
     column("ENDPOINT", "endpoint"),
@@ -136,6 +179,17 @@ const PLUGIN_COLUMNS: &[Column] = &[
     column("RESOURCES", "resources"),
     column("PARKED", "parked"),
     wide("FILTER", "filter"),
+];
+
+const EVENT_COLUMNS: &[Column] = &[
+    column("TIME", "time_ms"),
+    column("SEVERITY", "severity"),
+    column("KIND", "kind"),
+    column("RESOURCE", "resource"),
+    column("TEXT", "text"),
+    wide("PLUGIN", "plugin"),
+    wide("SITE", "site"),
+    wide("ID", "id"),
 ];
 
 const GAP_COLUMNS: &[Column] = &[
@@ -192,6 +246,31 @@ pub(crate) fn gaps(command: GapsCommand, streams: &mut Streams) -> Result<Exit, 
         .filter_map(|(key, value)| Some((*key, value.as_deref()?)))
         .collect();
     list(&args.list, "/v1/gaps", &query, (GAP_COLUMNS, streams))
+}
+
+/// Runs `ocelli events …`.
+pub(crate) fn events(command: EventsCommand, streams: &mut Streams) -> Result<Exit, Failure> {
+    let args = match command {
+        EventsCommand::List(args) => args,
+        EventsCommand::Get(args) => {
+            let client = args.connect.client()?;
+            let path = format!("/v1/events/{}", args.name);
+            let item = block_on(client.get(&path, &[]))?;
+            return show_item(&item, EVENT_COLUMNS, args.output.format, streams);
+        }
+    };
+    let given = [
+        ("kind", &args.kind),
+        ("severity", &args.severity),
+        ("site", &args.site),
+        ("from", &args.from),
+        ("to", &args.to),
+    ];
+    let query: Vec<(&str, &str)> = given
+        .iter()
+        .filter_map(|(key, value)| Some((*key, value.as_deref()?)))
+        .collect();
+    list(&args.list, "/v1/events", &query, (EVENT_COLUMNS, streams))
 }
 
 fn list(

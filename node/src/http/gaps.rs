@@ -2,7 +2,8 @@
 //!
 //! Does: list the bus's ledger of gaps by time, plugin, cause, site; count them by one of these.
 //! Does not: find gaps (`bus::GapLedger`). In: a query. Out: a list, newest knowledge.
-//! An open gap is one that reaches to the pair's newest statement: no batch came after it.
+//! An open gap is one that reaches to the pair's newest statement: no batch came after it. A
+//! pending range is open until a late batch, a gap or a release closes it.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,8 @@ use super::{ApiError, ApiState};
 const KNOWN: [&str; 10] = [
     "from", "to", "plugin", "cause", "site", "open", "group_by", "limit", "after", "fields",
 ];
+/// What stands for the cause of slots that may still come.
+const PENDING: &str = "pending";
 /// Most ranges that are looked at for one answer.
 const RANGES_MAX: usize = 200_000;
 
@@ -95,10 +98,21 @@ fn passing_resources(state: &ApiState, filter: &Filter) -> std::collections::BTr
 
 /// `auth` is every refusal, `auth/wrong_digest` one of them.
 fn is_cause(row: &GapRow, cause: &str) -> bool {
-    row.gap.cause.kind.as_str() == cause || row.gap.cause.to_string() == cause
+    cause_of(row) == cause || (!row.is_pending && row.gap.cause.kind.as_str() == cause)
+}
+
+/// A pending range has no cause yet.
+fn cause_of(row: &GapRow) -> String {
+    match row.is_pending {
+        true => PENDING.to_owned(),
+        false => row.gap.cause.to_string(),
+    }
 }
 
 fn is_open(state: &ApiState, row: &GapRow) -> bool {
+    if row.is_pending {
+        return true;
+    }
     let (Some(resource), Some(plugin)) = (&row.resource, &row.plugin) else {
         return false;
     };
@@ -114,7 +128,7 @@ fn is_open(state: &ApiState, row: &GapRow) -> bool {
 fn group_key(row: &GapRow, by: &str) -> Result<String, ApiError> {
     let resource = row.resource.as_ref();
     match by {
-        "cause" => Ok(row.gap.cause.to_string()),
+        "cause" => Ok(cause_of(row)),
         "plugin" => Ok(row.plugin.as_deref().unwrap_or("").to_owned()),
         "resource" => Ok(resource.map_or(String::new(), |resource| resource.to_string())),
         "site" => Ok(resource.map_or(String::new(), |resource| resource.site().to_owned())),
@@ -146,8 +160,9 @@ fn json_of(row: &GapRow) -> Value {
         "last_slot_ms": row.gap.last.0,
         "slots": row.gap.slots(),
         "interval_ms": row.gap.interval_ms,
-        "cause": row.gap.cause.to_string(),
+        "cause": cause_of(row),
         "reason": row.gap.cause.detail(),
+        "pending": row.is_pending,
         "epoch": row.gap.epoch.to_string(),
         "origin": row.origin.to_string(),
         "seq": row.seq.0,

@@ -149,6 +149,28 @@ const ROUTES: &[Route] = &[
         JSON,
     ),
     get(
+        "/v1/events",
+        "What happened, oldest first; events of a node pass only without a filter",
+        &[
+            FILTER,
+            FROM,
+            TO,
+            ("kind", "Kinds, repeated or separated by commas"),
+            ("severity", "Of info, warning, error"),
+            ("site", "Events of this site's nodes and resources"),
+            LIMIT,
+            AFTER,
+            FIELDS,
+        ],
+        JSON,
+    ),
+    get(
+        "/v1/events/{id}",
+        "One event",
+        &[("id", "Its `id` in the list")],
+        JSON,
+    ),
+    get(
         "/v1/values",
         "Last values",
         &[FILTER, GROUP, METRIC, DIMENSION, LIMIT, AFTER],
