@@ -3,8 +3,8 @@
 //! Does: take reports from all actors and the assembly, cut floods (`model::event`), log each event
 //! and write it to the bus through an outlet of its own. Does not: decide what is an event.
 //! In: [`Reporter`], cheap to clone, usable from any thread. Out: log lines and `Event` entries.
-//! Full: beyond [`REPORTS_MAX`] reports on their way one is dropped and counted; while the bus takes
-//! nothing, events wait in the outlet with the time when they happened.
+//! Full: beyond [`REPORTS_MAX`] reports on their way one is dropped and counted; while the bus
+//! takes nothing, events wait in the outlet with the time when they happened.
 //! Invariant: what is logged as an event is what stands on the bus; both are made of one value.
 
 use std::rc::Rc;

@@ -2,7 +2,7 @@
 //!
 //! Does: hand entries to the encoder, submit sealed blocks in order, turn slots of blocks that did
 //! not become durable into gaps. Does not: encode (`bus`), wait for the disk.
-//! In: batches, gaps, sessions, enrichments, releases, events. Out: sealed blocks to the [`BusHandle`].
+//! In: batches, gaps, sessions, enrichments, releases, events. Out: sealed blocks to the bus.
 //! Full: while the bus refuses, batches are shed as gaps (`overload`, `disk_full`); gaps wait, one
 //! range a pair as long as they are neighbours; of other entries the one beyond [`NOTES_MAX`] is
 //! dropped and counted. So state and gap records are the last to go.

@@ -158,7 +158,8 @@ fn resolve(pasts: BTreeMap<OriginId, Past>, former: Option<OriginId>) -> Recalle
         for ((resource, plugin), last) in pairs {
             let names = (resolver.resource(resource), resolver.plugin(plugin));
             let (Ok(Some(resource)), Ok(Some(plugin))) = names else {
-                continue; // Its definitions are gone with their segment: no slot of it is left either.
+                // Its definitions are gone with their segment: no slot of it is left either.
+                continue;
             };
             let is_of_former = Some(origin) == former;
             let last = Last {
