@@ -4,12 +4,30 @@
 //! (`link`), read configuration files.
 //! In: certificates, keys and lists as bytes, and the time. Out: [`PeerIdentity`] and verdicts.
 
+mod files;
+mod joining;
+mod material;
 mod name;
 mod peer;
 mod percent;
+mod permissions;
+mod revocation;
 mod scope;
+mod store;
+mod tls;
+mod trust;
 
+pub use files::FileError;
+pub use joining::{JoiningError, NodeKey, NodeKeyError, joining_config};
+pub use material::{
+    IdentityMaterial, IdentitySettings, list_of, write_certificate, write_key, write_lists,
+};
 pub use name::{IdentityNameError, NodeIdentity};
 pub use ocelli_model::tier::Tier;
-pub use peer::{PeerIdentity, PeerIdentityError, SITES_PER_CERTIFICATE_MAX, Serial};
+pub use peer::{PeerIdentity, PeerIdentityError, SITES_PER_CERTIFICATE_MAX, Serial, SerialError};
+pub use permissions::{End, Forbidden, Standing, Verdict, may_link, may_request, may_send};
+pub use revocation::{Applied, RevocationError, RevocationList};
 pub use scope::{SiteScope, SiteScopeError};
+pub use store::{IdentityError, IdentityStore};
+pub use tls::{ALPN, Admission, SERVER_NAME, refusal_of};
+pub use trust::{Expected, PeerRefused, ROOTS_MAX, Trust, TrustError};

@@ -218,7 +218,12 @@ impl PeerIdentity {
 
 /// SHA-256 of a certificate.
 pub(super) fn fingerprint_of(der: &[u8]) -> [u8; 32] {
-    Sha256::digest(der).into()
+    digest_of(der)
+}
+
+/// SHA-256.
+pub(super) fn digest_of(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 const fn ms(seconds: i64) -> i64 {
