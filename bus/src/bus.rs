@@ -8,33 +8,41 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use ocelli_model::clock::{Clock, Rng};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+use crate::block_reader::BlockReader;
+use crate::coverage::{self, CoverageFileError, StreamHead, StreamState};
 use crate::cursor_store::{CursorFileError, CursorStore};
 use crate::definitions::Definitions;
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::disk::{Disk, RealDisk};
 use crate::event_ledger::EventLedger;
 use crate::gap_ledger::GapLedger;
+use crate::head_mark::HeadMark;
 use crate::keeper::{self, Chore};
 use crate::last_values::LastValues;
 use crate::log::{Log, LogMap};
 use crate::options::BusOptions;
 use crate::origin::{self, Identity, OriginError};
+use crate::origins::{self, OriginFacts};
+use crate::read_pool::ReadFrom;
 use crate::read_pool::{self, ChunkCache, ReadRequest};
-use crate::reader::{READERS_MAX, Reader, ReaderOptions, TooManyReaders};
+use crate::reader::{READERS_MAX, ReadError, Reader, ReaderOptions, TooManyReaders};
 use crate::rebuild;
-use crate::record::OriginId;
+use crate::record::{OriginId, Seq, StreamId};
 use crate::recovery::{RecoverError, Recovery, RecoveryReport};
 use crate::retention_gaps::OwedGaps;
 use crate::segment::LogPosition;
+use crate::segment::index::SeqRange;
+use crate::seq_ranges::SeqRanges;
 use crate::shared::{BusStatus, Shared};
 use crate::statistics::{BusStatistics, Counters};
+use crate::stored::StoredBlock;
 use crate::views::Views;
 use crate::writer::Writer;
 use crate::writer::queue::{BusHandle, SubmitError, channel_items};
@@ -58,6 +66,9 @@ pub enum OpenError {
     /// The cursors.
     #[error(transparent)]
     Cursors(#[from] CursorFileError),
+    /// What retention removed.
+    #[error(transparent)]
+    Coverage(#[from] CoverageFileError),
     /// What the views hold cannot be read.
     #[error("cannot read the last values back: {0}; check the disk")]
     Rebuild(std::io::Error),
@@ -103,7 +114,8 @@ impl Bus {
         let (clock, mut rng) = edges;
         let directory = DataDirectory::open(directory)?;
         let identity = origin::identify(&directory.origin(), rng.as_mut())?;
-        let (map, mut report) = Recovery::run(&directory, disk.as_ref())?;
+        let removed = coverage::load(&directory.coverage())?;
+        let (map, mut report) = Recovery::run(&directory, disk.as_ref(), removed)?;
         let cursors = CursorStore::load(&directory.cursors())?;
         let Identity {
             origin,
@@ -120,6 +132,7 @@ impl Bus {
             status: watch::Sender::new(BusStatus::default()),
             next_id: AtomicU32::new(1),
             spare: Mutex::new(None),
+            directories: Mutex::default(),
             views: Views::new(&options),
             cursors,
             options,
@@ -137,6 +150,7 @@ impl Bus {
         let mut threads = vec![spawn("bus-writer", move || writer.run())?];
         let keeper = Arc::clone(&shared);
         let handle = BusHandle::new(Arc::clone(&shared), commands);
+        origins::describe(&shared, &handle);
         let owed = OwedGaps::new(handle.clone());
         let work = move || keeper::run(&keeper, &chores_in, owed);
         threads.push(spawn("bus-keeper", work)?);
@@ -171,8 +185,105 @@ impl Bus {
     /// # Errors
     /// [`TooManyReaders`] beyond [`READERS_MAX`].
     pub fn reader(&self, options: ReaderOptions) -> Result<Reader, TooManyReaders> {
+        let blocks = self.follow_blocks(options.from.clone())?;
+        Ok(Reader::new(blocks, options))
+    }
+
+    /// Opens a reader of whole blocks, lane 1 included. With [`ReadFrom::Taken`] it passes over the
+    /// blocks all of whose seqs were taken.
+    ///
+    /// # Errors
+    /// [`TooManyReaders`] beyond [`READERS_MAX`].
+    pub fn follow_blocks(&self, from: ReadFrom) -> Result<BlockReader, TooManyReaders> {
         let (shared, open) = (Arc::clone(&self.shared), Arc::clone(&self.readers));
-        Reader::new(shared, self.requests.clone(), open, options)
+        BlockReader::new(shared, self.requests.clone(), open, from)
+    }
+
+    /// Blocks of a stream that hold seqs of `range`, ascending, about `bytes_max` bytes of them but
+    /// at least one, if any is held. What retention took, or never came, is absent. Two blocks may
+    /// share seqs; of each seq at least one block is answered.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn blocks_of(
+        &self,
+        stream: StreamId,
+        range: SeqRange,
+        bytes_max: usize,
+    ) -> Result<Vec<Arc<StoredBlock>>, ReadError> {
+        let (answer, answered) = oneshot::channel();
+        let request = ReadRequest::Blocks {
+            stream,
+            range,
+            bytes_max,
+            answer,
+        };
+        self.read(request, answered).await
+    }
+
+    /// The mark of a record; `None` if it is not held, whether it once was or not.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn mark_of(&self, stream: StreamId, seq: Seq) -> Result<Option<HeadMark>, ReadError> {
+        let (answer, answered) = oneshot::channel();
+        let request = ReadRequest::Mark {
+            stream,
+            seq,
+            answer,
+        };
+        self.read(request, answered).await
+    }
+
+    async fn read<T>(
+        &self,
+        request: ReadRequest,
+        answered: oneshot::Receiver<std::io::Result<T>>,
+    ) -> Result<T, ReadError> {
+        self.requests
+            .try_send(request)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => ReadError::Busy,
+                TrySendError::Disconnected(_) => ReadError::Closed,
+            })?;
+        let answer = answered.await.map_err(|_| ReadError::Closed)?;
+        answer.map_err(|source| ReadError::Io {
+            position: LogPosition::default(),
+            source,
+        })
+    }
+
+    /// What of each stream is held durably, or was held and has been removed by retention since.
+    #[must_use]
+    pub fn coverage(&self) -> Vec<(StreamId, SeqRanges)> {
+        let row = |(stream, state): (&StreamId, &StreamState)| (*stream, state.covered.clone());
+        self.shared
+            .log
+            .read(|map| map.streams.iter().map(row).collect())
+    }
+
+    /// The same of one stream; nothing of one that is unknown.
+    #[must_use]
+    pub fn coverage_of(&self, stream: StreamId) -> SeqRanges {
+        self.shared.log.read(|map| map.covered(stream))
+    }
+
+    /// The newest record of a stream that is held, or was.
+    #[must_use]
+    pub fn head_mark(&self, stream: StreamId) -> Option<HeadMark> {
+        self.head(stream).map(|head| head.mark)
+    }
+
+    /// The same, with the time at which this node took it.
+    #[must_use]
+    pub fn head(&self, stream: StreamId) -> Option<StreamHead> {
+        self.shared.log.read(|map| map.streams.get(&stream)?.head)
+    }
+
+    /// What is held of each origin, by origin.
+    #[must_use]
+    pub fn origins(&self) -> Vec<OriginFacts> {
+        origins::facts(&self.shared)
     }
 
     /// Readers that are open now, at most [`READERS_MAX`].

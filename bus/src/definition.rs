@@ -6,9 +6,11 @@
 //! Invariant: an id is given once per origin and never changes its meaning; rows and attributes of
 //! one definition have consecutive ids, so that a row set is a few runs.
 
+use ocelli_model::clock::WallMs;
 use ocelli_model::codec::{self, DecodeError, EncodeError, Kind};
 use ocelli_model::resource::Resource;
 use ocelli_model::schema::Schema;
+use ocelli_model::tier::Tier;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::DEFINITION_BYTES_MAX;
@@ -54,6 +56,34 @@ pub enum Definition {
         /// One for each group of the schema.
         groups: Vec<RowGroup>,
     },
+    /// Who the origin is. Has no id; the last one says.
+    Origin {
+        /// Always none: kept so that all definitions but runs of texts begin alike.
+        id: DefinitionId,
+        /// Name of the mesh.
+        mesh: String,
+        /// Tier of the node.
+        tier: Tier,
+        /// Name of its site or region.
+        site: String,
+        /// Name of the node.
+        node: String,
+        /// When it began to append under this description, wall clock.
+        started_ms: WallMs,
+    },
+}
+
+/// Who appends under an origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginDescription {
+    /// Name of the mesh.
+    pub mesh: String,
+    /// Tier of the node.
+    pub tier: Tier,
+    /// Name of its site or region.
+    pub site: String,
+    /// Name of the node.
+    pub node: String,
 }
 
 /// Dimension values of many rows, row by row.
@@ -87,6 +117,27 @@ pub struct Run {
     pub attributes: DefinitionId,
     /// How many rows.
     pub count: u32,
+}
+
+impl OriginDescription {
+    /// The definition that tells of it.
+    #[must_use]
+    pub fn into_definition(self, started_ms: WallMs) -> Definition {
+        let Self {
+            mesh,
+            tier,
+            site,
+            node,
+        } = self;
+        Definition::Origin {
+            id: DefinitionId::NONE,
+            mesh,
+            tier,
+            site,
+            node,
+            started_ms,
+        }
+    }
 }
 
 impl Definition {

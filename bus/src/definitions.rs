@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::block::{BlockError, EntryHead, EntryView};
 use crate::decoder::{Record, RecordError, ResolvedHead, decode_entry, resolve_head};
-use crate::definition::Definition;
+use crate::definition::{Definition, OriginDescription};
 use crate::payload::Payload;
 use crate::record::{EntryKind, Lane, OriginId, StreamId};
 use crate::resolver::{ResolveError, Resolver};
@@ -99,6 +99,14 @@ impl Definitions {
         Arc::clone(self.origins.write().entry(origin).or_default())
     }
 
+    /// Who an origin is; `None` if its lane 1 has not said so, or none of it is held.
+    #[must_use]
+    pub fn origin_of(&self, origin: OriginId) -> Option<Arc<OriginDescription>> {
+        let resolver = self.origins.read().get(&origin).map(Arc::clone)?;
+        let resolver = resolver.lock();
+        resolver.origin()
+    }
+
     /// What a head's ids mean: resource, plugin and, of a batch, its columns.
     ///
     /// # Errors
@@ -151,7 +159,8 @@ impl Definitions {
         if let Some((_, known)) = self.cache.lock().records.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let record = decode_entry(entry.stream(), entry.view(), resolved, entry.body()?)?;
+        let mut record = decode_entry(entry.stream(), entry.view(), resolved, entry.body()?)?;
+        record.is_backfill = entry.block().is_backfill();
         let record = Arc::new(record);
         self.cache.lock().insert(key, &record);
         Ok(record)
@@ -234,7 +243,8 @@ fn last_id(body: &[u8]) -> u32 {
             Definition::Resource { id, .. }
             | Definition::Plugin { id, .. }
             | Definition::Schema { id, .. }
-            | Definition::RowSet { id, .. },
+            | Definition::RowSet { id, .. }
+            | Definition::Origin { id, .. },
         ) => id.0,
         Ok(Definition::Rows(texts) | Definition::Attributes(texts)) => {
             let rows = texts

@@ -3,7 +3,7 @@
 //! Does: make the folders, take the lock, name paths. Does not: read or write the files themselves.
 //! In: the configured `data_dir`. Out: [`DataDirectory`], held as long as the bus is open.
 //! Layout: `lock`, `origin`, `bus/segments/NUMBER.seg`, `bus/aside/`, `bus/cursors.json`,
-//! `bus/checkpoint`, `bus/definitions.seg`.
+//! `bus/coverage.json`, `bus/checkpoint`, `bus/definitions.seg`.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -112,6 +112,11 @@ impl DataDirectory {
     /// The durable cursors.
     pub(crate) fn cursors(&self) -> PathBuf {
         self.root.join("bus/cursors.json")
+    }
+
+    /// What retention removed of each stream.
+    pub(crate) fn coverage(&self) -> PathBuf {
+        self.root.join("bus/coverage.json")
     }
 
     /// Places of the last values.

@@ -3,10 +3,12 @@
 //! Does: name the record and the block around it. Does not: find it (`Bus::head_mark`).
 //! In: a block's header. Out: [`HeadMark`], small enough to be told for each stream.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::Seq;
 
 /// A record of a stream, and the checksum of the block that holds it (design §6, "Rollback").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HeadMark {
     /// The record.
     pub seq: Seq,

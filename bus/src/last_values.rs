@@ -64,6 +64,8 @@ pub struct LastEntry {
     pub head: EntryHead,
     /// When this node took it.
     pub received: WallMs,
+    /// It came over a backfill lane.
+    pub is_backfill: bool,
     /// The body, encoded.
     pub body: Arc<[u8]>,
     place: Place,
@@ -202,6 +204,7 @@ impl LastValues {
             seq: view.seq,
             head: view.head,
             received: block.received(),
+            is_backfill: block.is_backfill(),
             body: Arc::from(body),
             place,
         };

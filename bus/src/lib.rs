@@ -6,8 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
+mod block_index;
+mod block_reader;
 pub mod body;
 mod bus;
+mod coverage;
 mod cursor_store;
 pub mod decoder;
 pub mod definition;
@@ -17,6 +20,7 @@ mod directory;
 pub mod disk;
 pub mod encoder;
 mod event_ledger;
+mod foreign;
 mod gap_ledger;
 mod head_mark;
 mod keeper;
@@ -25,6 +29,7 @@ pub mod limits;
 mod log;
 mod options;
 mod origin;
+mod origins;
 pub mod payload;
 pub mod read;
 mod read_pool;
@@ -47,19 +52,24 @@ mod views;
 mod wire;
 mod writer;
 
+pub use block_reader::{BlockDelivery, BlockReader};
 pub use bus::{Bus, OpenError};
+pub use coverage::{CoverageFileError, StreamHead};
 pub use cursor_store::{
     CURSOR_NAME_BYTES_MAX, CURSORS_MAX, CursorError, CursorFileError, CursorState, CursorStore,
     DurableCursor,
 };
+pub use definition::OriginDescription;
 pub use definitions::{Definitions, EntryError};
 pub use directory::DirectoryError;
 pub use event_ledger::{EVENT_LEDGER_BYTES_MAX, EventKey, EventLedger, EventRow};
+pub use foreign::{ForeignBlock, IngestError, RefusedForeign};
 pub use gap_ledger::{GapLedger, GapRow};
 pub use head_mark::HeadMark;
 pub use last_values::{LastEntry, LastKey, LastKind, LastValues};
 pub use options::BusOptions;
 pub use origin::OriginError;
+pub use origins::OriginFacts;
 pub use read_pool::ReadFrom;
 pub use reader::{
     Delivery, EntryFilter, READERS_MAX, ReadError, Reader, ReaderOptions, TooManyReaders,

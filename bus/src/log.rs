@@ -13,10 +13,12 @@ use ocelli_model::clock::WallMs;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use crate::coverage::StreamState;
 use crate::record::{Seq, StreamId};
 use crate::segment::header::HEADER_BYTES;
-use crate::segment::index::SegmentIndex;
+use crate::segment::index::{SegmentIndex, SeqRange};
 use crate::segment::{LogPosition, SegmentNumber};
+use crate::seq_ranges::SeqRanges;
 use crate::stored::StoredBlock;
 use crate::tail::Tail;
 
@@ -38,10 +40,30 @@ pub(crate) struct SegmentMeta {
 #[derive(Debug, Default)]
 pub(crate) struct LogMap {
     pub(crate) segments: BTreeMap<SegmentNumber, SegmentMeta>,
-    /// Highest durable seq of each stream.
-    pub(crate) heads: BTreeMap<StreamId, Seq>,
+    /// What is held of each stream, or was.
+    pub(crate) streams: BTreeMap<StreamId, StreamState>,
     /// Where the last segment that retention removed ended; a reader before it has lost something.
     pub(crate) removed_end: LogPosition,
+}
+
+impl LogMap {
+    /// What is held of a stream, or was.
+    pub(crate) fn covered(&self, stream: StreamId) -> SeqRanges {
+        let state = self.streams.get(&stream);
+        state.map(|state| state.covered.clone()).unwrap_or_default()
+    }
+
+    /// Whether all of a range is held, or was.
+    pub(crate) fn covers(&self, stream: StreamId, range: SeqRange) -> bool {
+        let state = self.streams.get(&stream);
+        state.is_some_and(|state| state.covered.contains_all(range))
+    }
+
+    /// The highest seq of a stream that is held, or was; 0 if none.
+    pub(crate) fn highest(&self, stream: StreamId) -> Seq {
+        let state = self.streams.get(&stream);
+        state.map_or(Seq(0), |state| state.covered.highest())
+    }
 }
 
 /// State of the log, shared.
@@ -88,8 +110,7 @@ impl Log {
         self.change(|map| {
             for block in blocks {
                 let facts = block.facts();
-                let head = map.heads.entry(facts.stream).or_default();
-                *head = (*head).max(facts.last);
+                map.streams.entry(facts.stream).or_default().take(block);
                 if let Some(meta) = map.segments.get_mut(&block.position().segment) {
                     meta.index
                         .add(block.position().offset, block.received(), &facts);

@@ -6,9 +6,13 @@
 
 use std::time::Duration;
 
+use crate::definition::OriginDescription;
+
 /// How a bus behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusOptions {
+    /// Who appends here, for upper tiers; without it they cannot take this node's blocks.
+    pub description: Option<OriginDescription>,
     /// Age at which a segment goes, if each required reader has passed it.
     pub retention: Duration,
     /// Most bytes of segments on disk; beyond it segments go whatever readers say.
@@ -45,6 +49,7 @@ impl Default for BusOptions {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Self {
+            description: None,
             retention: Duration::from_secs(6 * 3_600),
             bytes_max: 64 * 1024 * MIB as u64,
             cursor_idle_max: Duration::from_secs(24 * 3_600),

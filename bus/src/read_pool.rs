@@ -17,9 +17,11 @@ use ocelli_model::clock::WallMs;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::log::start_of;
+use crate::block_index;
+use crate::head_mark::HeadMark;
+use crate::log::{SegmentMeta, start_of};
 use crate::record::{Seq, StreamId};
-use crate::segment::index::SegmentIndex;
+use crate::segment::index::{SegmentIndex, SeqRange, StreamFacts};
 use crate::segment::scan::{Frames, read_sealed};
 use crate::segment::{LogPosition, SegmentNumber};
 use crate::seq_ranges::SeqRanges;
@@ -66,6 +68,17 @@ pub(crate) enum ReadRequest {
         from: ReadFrom,
         answer: oneshot::Sender<io::Result<LogPosition>>,
     },
+    Blocks {
+        stream: StreamId,
+        range: SeqRange,
+        bytes_max: usize,
+        answer: oneshot::Sender<io::Result<Vec<Arc<StoredBlock>>>>,
+    },
+    Mark {
+        stream: StreamId,
+        seq: Seq,
+        answer: oneshot::Sender<io::Result<Option<HeadMark>>>,
+    },
 }
 
 /// Chunks that were read lately, by where they begin. Oldest out.
@@ -92,6 +105,22 @@ pub(crate) fn run(
             }
             Ok(ReadRequest::Seek { from, answer }) => {
                 answer.send(seek(shared, &from)).ok();
+            }
+            Ok(ReadRequest::Blocks {
+                stream,
+                range,
+                bytes_max,
+                answer,
+            }) => {
+                let blocks = block_index::blocks(shared, stream, range, bytes_max);
+                answer.send(blocks).ok();
+            }
+            Ok(ReadRequest::Mark {
+                stream,
+                seq,
+                answer,
+            }) => {
+                answer.send(block_index::mark(shared, stream, seq)).ok();
             }
             Err(_) => return,
         }
@@ -205,7 +234,7 @@ fn read_part(shared: &Shared, from: LogPosition, end: u64) -> io::Result<Chunk> 
             offset: frame.offset,
         };
         let payload = Bytes::copy_from_slice(frame.payload);
-        match StoredBlock::read(position, frame.head.envelope.received, payload) {
+        match StoredBlock::read(position, frame.head.envelope, payload) {
             Ok(block) => {
                 bytes += block.memory_bytes();
                 chunk.blocks.push(Arc::new(block));
@@ -243,7 +272,7 @@ pub(crate) fn read_block(
         return Ok(None);
     };
     let payload = Bytes::copy_from_slice(frame.payload);
-    Ok(StoredBlock::read(position, frame.head.envelope.received, payload).ok())
+    Ok(StoredBlock::read(position, frame.head.envelope, payload).ok())
 }
 
 // === Seeking ===
@@ -256,9 +285,8 @@ pub(crate) fn seek(shared: &Shared, from: &ReadFrom) -> io::Result<LogPosition> 
         ReadFrom::Position(position) => Ok(*position),
         ReadFrom::Time(time) => {
             let number = shared.log.read(|map| {
-                let is_late = |meta: &crate::log::SegmentMeta| {
-                    meta.index.received.is_some_and(|(_, last)| last >= *time)
-                };
+                let is_late =
+                    |meta: &SegmentMeta| meta.index.received.is_some_and(|(_, last)| last >= *time);
                 map.segments
                     .iter()
                     .find(|(_, meta)| is_late(meta))
@@ -272,23 +300,24 @@ pub(crate) fn seek(shared: &Shared, from: &ReadFrom) -> io::Result<LogPosition> 
 
 /// The lowest place that holds something of any stream that was not taken.
 fn seek_untaken(shared: &Shared, taken: &BTreeMap<StreamId, SeqRanges>) -> io::Result<LogPosition> {
-    let missing = |stream: &StreamId| taken.get(stream).map_or(Seq(1), SeqRanges::first_missing);
+    let none = SeqRanges::default();
+    let missing = |(stream, facts): (&StreamId, &StreamFacts)| {
+        let taken = taken.get(stream).unwrap_or(&none);
+        let untaken = facts.ranges.without(taken).lowest();
+        untaken.map(|seq| (*stream, seq))
+    };
     let number = shared.log.read(|map| {
-        let has_missing = |meta: &crate::log::SegmentMeta| {
-            meta.index
-                .streams
-                .iter()
-                .any(|(stream, range)| range.last >= missing(stream))
-        };
-        map.segments
-            .iter()
+        let has_missing =
+            |meta: &SegmentMeta| meta.index.streams.iter().any(|it| missing(it).is_some());
+        let mut segments = map.segments.iter();
+        segments
             .find(|(_, meta)| has_missing(meta))
             .map(|(number, _)| *number)
     });
     seek_in(shared, number, |index| {
-        let streams = index.streams.keys();
-        streams
-            .filter_map(|stream| index.seek(*stream, missing(stream)))
+        let places = index.streams.iter().filter_map(missing);
+        places
+            .filter_map(|(stream, seq)| index.seek(stream, seq))
             .min()
     })
 }

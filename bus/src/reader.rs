@@ -1,27 +1,22 @@
 //! Readers: from a place in the log on, from disk first, then live, without a seam.
 //!
-//! Does: follow the durable end, pick entries by their heads, keep what was taken per stream.
-//! Does not: read files itself (`read_pool`), decode bodies, wait on a sender.
-//! In: [`ReaderOptions`]. Out: [`Delivery`]s in log order: within a stream, seqs ascend.
+//! Does: pick entries by their heads, keep what was taken per stream. Does not: find blocks
+//! (`block_reader`), decode bodies, wait on a sender.
+//! In: [`ReaderOptions`]. Out: [`Delivery`]s in log order: of a stream each seq once; what came live
+//! ascends, and so does what came as backfill, each for itself.
 //! Slow: a reader that leaves the live tail reads from disk; it holds nothing back but its own
 //! chunk. One that retention overtakes is told so ([`Delivery::Trimmed`]) and goes on.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
-
-use tokio::sync::{oneshot, watch};
 
 use crate::block::EntryHead;
-use crate::read_pool::{CHUNK_BYTES, Chunk, ReadFrom, ReadRequest};
+use crate::block_reader::{BlockDelivery, BlockReader};
+use crate::read_pool::ReadFrom;
 use crate::record::{Lane, StreamId};
 use crate::segment::LogPosition;
-use crate::segment::index::SeqRange;
 use crate::seq_ranges::SeqRanges;
-use crate::shared::Shared;
-use crate::statistics::Counters;
 use crate::stored::{Entry, StoredBlock};
 
 /// Most readers open at once.
@@ -100,6 +95,9 @@ pub enum ReadError {
         /// As the kernel said.
         source: io::Error,
     },
+    /// Too many reads wait.
+    #[error("more reads of the log wait than may; try again")]
+    Busy,
     /// The bus is gone.
     #[error("the bus is closed; open it again")]
     Closed,
@@ -107,50 +105,25 @@ pub enum ReadError {
 
 /// A reader. Cheap while it waits; dropping it ends it.
 pub struct Reader {
-    shared: Arc<Shared>,
-    requests: SyncSender<ReadRequest>,
-    open: Arc<AtomicUsize>,
-    end: watch::Receiver<LogPosition>,
-    /// Until the first read.
-    start: Option<ReadFrom>,
-    position: LogPosition,
+    blocks: BlockReader,
     has_definitions: bool,
     wants: EntryFilter,
     taken: BTreeMap<StreamId, SeqRanges>,
 }
 
 impl Reader {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        requests: SyncSender<ReadRequest>,
-        open: Arc<AtomicUsize>,
-        options: ReaderOptions,
-    ) -> Result<Self, TooManyReaders> {
-        let take = |count: usize| (count < READERS_MAX).then_some(count + 1);
-        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .map_err(|_| TooManyReaders)?;
-        let end = shared.log.watch_end();
-        // "Now" is when the reader was opened, not when it first reads.
-        let (start, position) = match options.from {
-            ReadFrom::Now => (None, shared.log.durable_end()),
-            from => (Some(from), LogPosition::default()),
-        };
-        let taken = match &start {
-            Some(ReadFrom::Taken(taken)) => taken.clone(),
+    /// A reader over `blocks`, which begins where `from` says.
+    pub(crate) fn new(blocks: BlockReader, options: ReaderOptions) -> Self {
+        let taken = match options.from {
+            ReadFrom::Taken(taken) => taken,
             _ => BTreeMap::new(),
         };
-        let (has_definitions, wants) = (options.has_definitions, options.wants);
-        Ok(Self {
-            shared,
-            requests,
-            open,
-            end,
-            start,
-            position,
-            has_definitions,
-            wants,
+        Self {
+            blocks,
+            has_definitions: options.has_definitions,
+            wants: options.wants,
             taken,
-        })
+        }
     }
 
     /// The next entries, as soon as there are some that the reader wants. Safe to cancel: what was
@@ -163,7 +136,7 @@ impl Reader {
             if let Some(delivery) = self.next_held().await? {
                 return Ok(delivery);
             }
-            self.end.changed().await.map_err(|_| ReadError::Closed)?;
+            self.blocks.wait().await?;
         }
     }
 
@@ -173,36 +146,17 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]; the reader stays where it was.
     pub async fn next_held(&mut self) -> Result<Option<Delivery>, ReadError> {
-        self.begin().await?;
-        // Marked as seen before reading, so that a commit in between wakes the next wait.
-        let end = *self.end.borrow_and_update();
-        while self.position < end {
-            if let Some(blocks) = self.shared.log.tail_from(self.position, CHUNK_BYTES) {
-                Counters::add(&self.shared.counters.tail_reads, 1);
-                let Some(last) = blocks.last() else {
-                    self.position = end;
-                    break;
-                };
-                self.position = last.next_position();
-                if let Some(delivery) = self.pick(&blocks) {
-                    return Ok(Some(delivery));
+        // Ends with what is durable now.
+        while let Some(delivery) = self.blocks.next_held().await? {
+            match delivery {
+                BlockDelivery::Trimmed { from, to } => {
+                    return Ok(Some(Delivery::Trimmed { from, to }));
                 }
-                continue;
-            }
-            let from = self.position;
-            let chunk = self.chunk(from).await?;
-            self.position = chunk.next;
-            if chunk.is_trimmed {
-                return Ok(Some(Delivery::Trimmed {
-                    from,
-                    to: chunk.next,
-                }));
-            }
-            if let Some(delivery) = self.pick(&chunk.blocks) {
-                return Ok(Some(delivery));
-            }
-            if chunk.blocks.is_empty() && chunk.next == from {
-                break;
+                BlockDelivery::Blocks(blocks) => {
+                    if let Some(delivery) = self.pick(&blocks) {
+                        return Ok(Some(delivery));
+                    }
+                }
             }
         }
         Ok(None)
@@ -211,7 +165,7 @@ impl Reader {
     /// Where the next block will be read.
     #[must_use]
     pub fn position(&self) -> LogPosition {
-        self.position
+        self.blocks.position()
     }
 
     /// What of each stream was delivered or passed over: a cursor to go on from.
@@ -223,40 +177,7 @@ impl Reader {
     /// Whether it reads what has just been written, not from disk.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.start.is_none() && self.shared.log.tail_from(self.position, 0).is_some()
-    }
-
-    async fn begin(&mut self) -> Result<(), ReadError> {
-        let Some(from) = self.start.clone() else {
-            return Ok(());
-        };
-        let (answer, answered) = oneshot::channel();
-        self.ask(ReadRequest::Seek { from, answer })?;
-        let position = answered.await.map_err(|_| ReadError::Closed)?;
-        self.position = position.map_err(|source| self.io_error(source))?;
-        self.start = None;
-        Ok(())
-    }
-
-    async fn chunk(&self, from: LogPosition) -> Result<Arc<Chunk>, ReadError> {
-        let (answer, answered) = oneshot::channel();
-        self.ask(ReadRequest::Chunk { from, answer })?;
-        let chunk = answered.await.map_err(|_| ReadError::Closed)?;
-        chunk.map_err(|source| self.io_error(source))
-    }
-
-    fn ask(&self, request: ReadRequest) -> Result<(), ReadError> {
-        // The queue has two places a reader: a request cancelled may still wait beside a new one.
-        self.requests
-            .try_send(request)
-            .map_err(|_| ReadError::Closed)
-    }
-
-    fn io_error(&self, source: io::Error) -> ReadError {
-        ReadError::Io {
-            position: self.position,
-            source,
-        }
+        self.blocks.is_live()
     }
 
     /// The wanted entries of `blocks`; all of them count as taken.
@@ -274,18 +195,8 @@ impl Reader {
                     entries.extend(Entry::new(block, index));
                 }
             }
-            let header = block.header();
-            taken.insert(SeqRange {
-                first: header.first_seq,
-                last: header.last_seq(),
-            });
+            taken.insert(block.range());
         }
         (!entries.is_empty()).then_some(Delivery::Entries(entries))
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

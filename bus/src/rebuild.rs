@@ -10,11 +10,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::block_index;
 use crate::last_values::{Checkpoint, Place};
 use crate::log::{SegmentMeta, start_of};
 use crate::read_pool::{read_block, read_chunk};
 use crate::record::Lane;
-use crate::segment::index::SegmentIndex;
+use crate::segment::index::{SegmentIndex, SeqRange};
 use crate::segment::{LogPosition, SegmentNumber};
 use crate::shared::Shared;
 use crate::statistics::Counters;
@@ -48,6 +49,7 @@ pub(crate) fn run(shared: &Shared) -> io::Result<u64> {
         }),
     };
     read_gaps(shared, position)?;
+    read_heads(shared)?;
     let end = shared.log.durable_end();
     // Each chunk moves the position on or is the last one.
     while position < end {
@@ -86,6 +88,29 @@ fn read_definitions(shared: &Shared) -> io::Result<u32> {
         }
     }
     Ok(highest)
+}
+
+/// Reads the newest block of each stream whose segments were sealed by a version that did not note
+/// its mark.
+fn read_heads(shared: &Shared) -> io::Result<()> {
+    let unknown: Vec<_> = shared.log.read(|map| {
+        let without = map.streams.iter().filter(|(_, state)| state.head.is_none());
+        let last = without.map(|(stream, state)| (*stream, state.covered.highest()));
+        last.collect()
+    });
+    for (stream, seq) in unknown {
+        let range = SeqRange {
+            first: seq,
+            last: seq,
+        };
+        for block in block_index::blocks(shared, stream, range, 0)? {
+            shared.log.change(|map| {
+                let state = map.streams.entry(stream).or_default();
+                state.note_head(&block);
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Reads the newest blocks with gaps or events before `until`, as many as the ledger may have

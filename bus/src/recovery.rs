@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use crate::coverage::StreamState;
 use crate::directory::DataDirectory;
 use crate::disk::{Disk, read_at};
 use crate::log::{LogMap, SegmentMeta};
@@ -89,20 +90,29 @@ pub(crate) struct Recovery<'a> {
     report: RecoveryReport,
     /// Lowest seq of own streams in later segments.
     superseded: BTreeMap<StreamId, Seq>,
+    /// Lowest seq that each own stream has in any segment.
+    own: BTreeMap<StreamId, Seq>,
 }
 
 impl<'a> Recovery<'a> {
-    /// Recovers all segments of a directory.
+    /// Recovers all segments of a directory. `removed`: what retention took from it, if a version
+    /// that wrote it down did so; an older one removed only what stands before its own lowest seq.
     pub(crate) fn run(
         directory: &'a DataDirectory,
         disk: &'a dyn Disk,
+        removed: Option<BTreeMap<StreamId, StreamState>>,
     ) -> Result<(LogMap, RecoveryReport), RecoverError> {
+        let is_known = removed.is_some();
         let mut recovery = Self {
             directory,
             disk,
-            map: LogMap::default(),
+            map: LogMap {
+                streams: removed.unwrap_or_default(),
+                ..LogMap::default()
+            },
             report: RecoveryReport::default(),
             superseded: BTreeMap::new(),
+            own: BTreeMap::new(),
         };
         let mut files = recovery.files()?;
         files.sort_unstable_by(|one, other| other.cmp(one));
@@ -112,10 +122,18 @@ impl<'a> Recovery<'a> {
         }
         recovery.sync()?;
         let Self {
-            map, mut report, ..
+            mut map,
+            mut report,
+            own,
+            ..
         } = recovery;
+        for (stream, first) in own.into_iter().filter(|_| !is_known) {
+            let state = map.streams.entry(stream).or_default();
+            state.assume_removed_before(first);
+        }
         report.segments = map.segments.len() as u64;
-        report.heads = map.heads.clone();
+        let head = |(stream, state): (&StreamId, &StreamState)| (*stream, state.covered.highest());
+        report.heads = map.streams.iter().map(head).collect();
         Ok((map, report))
     }
 
@@ -210,12 +228,17 @@ impl<'a> Recovery<'a> {
                     .seal(&scanned.index)?
             }
         };
-        for (stream, range) in &scanned.index.streams {
-            let head = self.map.heads.entry(*stream).or_default();
-            *head = (*head).max(range.last);
+        for (stream, facts) in &scanned.index.streams {
+            let state = self.map.streams.entry(*stream).or_default();
+            state.take_segment(facts);
+            let lowest = facts.ranges.lowest().unwrap_or_default();
+            if stream.origin == scanned.header.writer {
+                let first = self.own.entry(*stream).or_insert(lowest);
+                *first = (*first).min(lowest);
+            }
             if stream.origin == scanned.header.writer && !is_definitions {
-                let first = self.superseded.entry(*stream).or_insert(range.first);
-                *first = (*first).min(range.first);
+                let first = self.superseded.entry(*stream).or_insert(lowest);
+                *first = (*first).min(lowest);
             }
         }
         let meta = SegmentMeta {

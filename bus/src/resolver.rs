@@ -15,7 +15,7 @@ use ocelli_model::columns::{DimensionTable, ROWS_MAX};
 use ocelli_model::resource::Resource;
 use ocelli_model::schema::{DIMENSIONS_MAX, GROUPS_MAX, Schema, SchemaError};
 
-use crate::definition::{Definition, RowGroup, Run, Texts};
+use crate::definition::{Definition, OriginDescription, RowGroup, Run, Texts};
 use crate::record::DefinitionId;
 
 /// Most bytes of definitions kept of one origin: some ten thousand switches.
@@ -76,6 +76,7 @@ pub struct Resolver {
     rows: BTreeMap<u32, DimensionTable>,
     attributes: BTreeMap<u32, DimensionTable>,
     row_sets: HashMap<u32, Box<[RowGroup]>>,
+    origin: Option<Arc<OriginDescription>>,
     built: HashMap<u32, Arc<RowSet>>,
     bytes: usize,
     built_bytes: usize,
@@ -127,9 +128,30 @@ impl Resolver {
                 check_row_set(id, &groups)?;
                 self.row_sets.insert(id.0, groups.into());
             }
+            Definition::Origin {
+                mesh,
+                tier,
+                site,
+                node,
+                ..
+            } => {
+                let description = OriginDescription {
+                    mesh,
+                    tier,
+                    site,
+                    node,
+                };
+                self.origin = Some(Arc::new(description));
+            }
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Who the origin is; `None` if it has not said so.
+    #[must_use]
+    pub fn origin(&self) -> Option<Arc<OriginDescription>> {
+        self.origin.clone()
     }
 
     /// The resource of an entry; `None` for id 0.

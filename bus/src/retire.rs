@@ -2,7 +2,7 @@
 //!
 //! Does: gather facts, save cursors, carry lane 1 over, unlink. Does not: decide (`retention`).
 //! In: the log's map and the durable cursors. Out: fewer segments; lane 1 of those in segment 0.
-//! Order: cursors durable, gaps durable, definitions durable, map, unlink, directory durable. So no
+//! Order: cursors and coverage durable, gaps durable, definitions durable, map, unlink, directory durable. So no
 //! cursor falls back before what was unlinked, no definition is lost, no reader finds a hole.
 
 use std::fs::File;
@@ -12,8 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use ocelli_model::clock::WallMs;
 
+use crate::coverage;
 use crate::cursor_store::CursorState;
-use crate::log::SegmentMeta;
+use crate::log::{LogMap, SegmentMeta};
 use crate::record::Lane;
 use crate::retention::{Limits, Removal, SegmentFacts, decide};
 use crate::retention_gaps::OwedGaps;
@@ -40,6 +41,7 @@ pub(crate) fn retire(shared: &Shared, owed: &mut OwedGaps) -> io::Result<()> {
     shared
         .cursors
         .save(shared.disk.as_ref(), &shared.directory.cursors())?;
+    save_coverage(shared, &removals)?;
     for removal in removals.iter().filter(|removal| removal.is_loss) {
         owed.note(shared, removal.number)?;
     }
@@ -48,6 +50,23 @@ pub(crate) fn retire(shared: &Shared, owed: &mut OwedGaps) -> io::Result<()> {
         remove(shared, *removal)?;
     }
     shared.disk.sync_directory(&shared.directory.segments())
+}
+
+/// What goes stays covered, so that no lower tier sends it again.
+fn save_coverage(shared: &Shared, removals: &[Removal]) -> io::Result<()> {
+    let streams = shared.log.change(|map| {
+        let LogMap {
+            segments, streams, ..
+        } = map;
+        for meta in removals.iter().filter_map(|it| segments.get(&it.number)) {
+            let data = meta.index.streams.iter();
+            for (stream, facts) in data.filter(|(stream, _)| stream.lane == Lane::Data) {
+                streams.entry(*stream).or_default().remove(&facts.ranges);
+            }
+        }
+        streams.clone()
+    });
+    coverage::save(shared.disk.as_ref(), &shared.directory.coverage(), &streams)
 }
 
 fn limits(shared: &Shared) -> Limits {
@@ -92,11 +111,9 @@ fn has_passed(cursor: &CursorState, index: &SegmentIndex) -> bool {
         .streams
         .iter()
         .filter(|(stream, _)| stream.lane == Lane::Data);
-    data.all(|(stream, range)| {
-        cursor
-            .taken
-            .get(stream)
-            .is_some_and(|taken| taken.contains_all(*range))
+    data.all(|(stream, facts)| {
+        let taken = cursor.taken.get(stream);
+        taken.is_some_and(|taken| taken.covers(&facts.ranges))
     })
 }
 
@@ -138,21 +155,21 @@ fn carry_definitions(shared: &Shared, number: SegmentNumber) -> io::Result<()> {
     let mut frames = Frames::new(&file, HEADER_BYTES as u64, end);
     let mut payloads = Vec::new();
     while let Some(frame) = frames.next(0)? {
-        let received = frame.head.envelope.received;
+        let envelope = frame.head.envelope;
         let bytes = Bytes::copy_from_slice(frame.payload);
         let place = LogPosition {
             segment: number,
             offset: frame.offset,
         };
-        let Ok(block) = StoredBlock::read(place, received, bytes) else {
+        let Ok(block) = StoredBlock::read(place, envelope, bytes) else {
             continue;
         };
         let header = block.header();
         let is_carried = highest
             .get(&header.stream)
-            .is_some_and(|range| range.last >= header.last_seq());
+            .is_some_and(|facts| facts.ranges.highest() >= header.last_seq());
         if header.stream.lane == Lane::Definitions && !is_carried {
-            payloads.push((Envelope::of_block(received), block.bytes().clone()));
+            payloads.push((block.envelope(), block.bytes().clone()));
         }
     }
     append_carried(shared, &payloads)
@@ -171,7 +188,7 @@ fn append_carried(shared: &Shared, payloads: &[(Envelope, Bytes)]) -> io::Result
             segment: DEFINITIONS,
             offset,
         };
-        if let Ok(block) = StoredBlock::read(place, envelope.received, bytes.clone()) {
+        if let Ok(block) = StoredBlock::read(place, *envelope, bytes.clone()) {
             index.add(offset, envelope.received, &block.facts());
         }
     }

@@ -1,11 +1,13 @@
-//! Ranges of seqs: what of a stream a reader has taken.
+//! Ranges of seqs: what of a stream is held, was taken, is on its way.
 //!
-//! Does: insert, ask, merge neighbours, fold the oldest holes at the limit. Does not: know streams.
+//! Does: insert, ask, subtract, merge neighbours, fold the oldest holes at the limit.
+//! Does not: know streams.
 //! In: closed ranges in any order. Out: disjoint, ascending, non-adjacent ranges.
 //! Full: beyond [`RANGES_MAX`] the two lowest ranges become one; what lay between counts as taken,
-//! and the caller is told, since a reader may then miss it.
+//! and the caller is told, since a reader may then miss it. Whoever must not lie asks
+//! [`SeqRanges::touches`] first and refuses.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +21,8 @@ pub const RANGES_MAX: usize = 1_024;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub struct SeqRanges {
-    /// First to last, disjoint and not adjacent.
-    ranges: BTreeMap<u64, u64>,
+    /// Ascending, disjoint and not adjacent.
+    ranges: Vec<SeqRange>,
 }
 
 impl SeqRanges {
@@ -39,75 +41,160 @@ impl SeqRanges {
 
     /// Takes a range in. Answers the hole that was given up to stay within [`RANGES_MAX`], if any.
     pub fn insert(&mut self, range: SeqRange) -> Option<SeqRange> {
-        let (mut first, mut last) = (range.first.0, range.last.0.max(range.first.0));
-        // Each round removes a range, so this ends.
-        while let Some((low, high)) = self.ranges.range(..=last.saturating_add(1)).next_back() {
-            let (low, high) = (*low, *high);
-            if high.saturating_add(1) < first {
-                break;
-            }
-            first = first.min(low);
-            last = last.max(high);
-            self.ranges.remove(&low);
-        }
-        self.ranges.insert(first, last);
+        self.insert_exact(range);
         (self.ranges.len() > RANGES_MAX)
             .then(|| self.fold_lowest())
             .flatten()
     }
 
+    /// As [`Self::insert`] where something else bounds the number of ranges.
+    pub(crate) fn insert_exact(&mut self, range: SeqRange) {
+        let mut merged = SeqRange {
+            first: range.first,
+            last: range.last.max(range.first),
+        };
+        let touched = self.touched(merged);
+        if let [lowest, ..] = &self.ranges[touched.clone()] {
+            merged.first = merged.first.min(lowest.first);
+        }
+        if let [.., highest] = &self.ranges[touched.clone()] {
+            merged.last = merged.last.max(highest.last);
+        }
+        self.ranges.splice(touched, [merged]);
+    }
+
+    /// Takes all of `other` in, as [`Self::insert`] does.
+    pub fn insert_all(&mut self, other: &Self) {
+        for range in other.iter() {
+            self.insert(range);
+        }
+    }
+
+    /// The ranges that `range` overlaps or adjoins.
+    fn touched(&self, range: SeqRange) -> Range<usize> {
+        let start = self
+            .ranges
+            .partition_point(|held| held.last.next() < range.first);
+        let count = self.ranges[start..].partition_point(|held| held.first <= range.last.next());
+        start..start + count
+    }
+
     fn fold_lowest(&mut self) -> Option<SeqRange> {
-        let (first, first_end) = self.ranges.pop_first()?;
-        let (second, last) = self.ranges.pop_first()?;
-        self.ranges.insert(first, last);
+        let [first, second, ..] = self.ranges[..] else {
+            return None;
+        };
+        self.ranges.remove(0);
+        self.ranges[0].first = first.first;
         Some(SeqRange {
-            first: Seq(first_end + 1),
-            last: Seq(second - 1),
+            first: first.last.next(),
+            last: Seq(second.first.0 - 1),
         })
+    }
+
+    /// Whether taking `range` in makes no range more: it overlaps or adjoins one.
+    #[must_use]
+    pub fn touches(&self, range: SeqRange) -> bool {
+        !self.touched(range).is_empty()
     }
 
     /// Whether `seq` was taken.
     #[must_use]
     pub fn contains(&self, seq: Seq) -> bool {
-        let below = self.ranges.range(..=seq.0).next_back();
-        below.is_some_and(|(_, last)| *last >= seq.0)
+        self.contains_all(SeqRange {
+            first: seq,
+            last: seq,
+        })
     }
 
     /// Whether each seq of `range` was taken.
     #[must_use]
     pub fn contains_all(&self, range: SeqRange) -> bool {
-        let below = self.ranges.range(..=range.first.0).next_back();
-        below.is_some_and(|(_, last)| *last >= range.last.0)
+        let at = self
+            .ranges
+            .partition_point(|held| held.first <= range.first);
+        at.checked_sub(1)
+            .is_some_and(|at| self.ranges[at].last >= range.last)
+    }
+
+    /// Whether each seq of `other` was taken.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        other.iter().all(|range| self.contains_all(range))
+    }
+
+    /// The seqs of `range` that were taken.
+    #[must_use]
+    pub fn within(&self, range: SeqRange) -> Self {
+        let cut = |held: &SeqRange| SeqRange {
+            first: held.first.max(range.first),
+            last: held.last.min(range.last),
+        };
+        let start = self.ranges.partition_point(|held| held.last < range.first);
+        let cuts = self.ranges[start..].iter().map(cut);
+        let ranges = cuts.take_while(|cut| cut.first <= cut.last).collect();
+        Self { ranges }
+    }
+
+    /// The seqs that are here and not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut ranges = Vec::new();
+        for range in self.iter() {
+            let mut first = range.first;
+            for hole in other.within(range).iter() {
+                if first < hole.first {
+                    let last = Seq(hole.first.0 - 1);
+                    ranges.push(SeqRange { first, last });
+                }
+                first = hole.last.next();
+            }
+            // The end of numbers has no successor: what ends there was cut by the last hole.
+            let is_cut = other.contains(range.last);
+            if first <= range.last && !is_cut {
+                let last = range.last;
+                ranges.push(SeqRange { first, last });
+            }
+        }
+        Self { ranges }
     }
 
     /// The lowest seq that was not taken.
     #[must_use]
     pub fn first_missing(&self) -> Seq {
-        match self.ranges.first_key_value() {
-            Some((first, last)) if *first <= 1 => Seq(last.saturating_add(1)),
+        match self.ranges.first() {
+            Some(lowest) if lowest.first.0 <= 1 => lowest.last.next(),
             _ => Seq(1),
         }
+    }
+
+    /// The lowest seq taken, if any was.
+    #[must_use]
+    pub fn lowest(&self) -> Option<Seq> {
+        self.ranges.first().map(|range| range.first)
     }
 
     /// The highest seq taken; 0 if none was.
     #[must_use]
     pub fn highest(&self) -> Seq {
-        Seq(self.ranges.last_key_value().map_or(0, |(_, last)| *last))
+        self.ranges.last().map_or(Seq(0), |range| range.last)
     }
 
     /// The ranges, ascending.
     pub fn iter(&self) -> impl Iterator<Item = SeqRange> + '_ {
-        let range = |(first, last): (&u64, &u64)| SeqRange {
-            first: Seq(*first),
-            last: Seq(*last),
-        };
-        self.ranges.iter().map(range)
+        self.ranges.iter().copied()
     }
 
     /// Number of ranges.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ranges.len()
+    }
+
+    /// Number of seqs.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let sum = |sum: u64, range: SeqRange| sum.saturating_add(range.count());
+        self.iter().fold(0, sum)
     }
 
     /// Whether nothing was taken.
@@ -132,7 +219,10 @@ impl From<Vec<(u64, u64)>> for SeqRanges {
 
 impl From<SeqRanges> for Vec<(u64, u64)> {
     fn from(ranges: SeqRanges) -> Self {
-        ranges.ranges.into_iter().collect()
+        ranges
+            .iter()
+            .map(|range| (range.first.0, range.last.0))
+            .collect()
     }
 }
 
@@ -142,28 +232,71 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
+    fn both(list: &[(u64, u64)]) -> (SeqRanges, BTreeSet<u64>) {
+        let (mut ranges, mut model) = (SeqRanges::default(), BTreeSet::new());
+        for (first, more) in list {
+            let last = Seq(first + more);
+            let first = Seq(*first);
+            assert_eq!(ranges.insert(SeqRange { first, last }), None);
+            model.extend(first.0..=last.0);
+        }
+        (ranges, model)
+    }
+
+    fn seqs(ranges: &SeqRanges) -> BTreeSet<u64> {
+        ranges
+            .iter()
+            .flat_map(|range| range.first.0..=range.last.0)
+            .collect()
+    }
+
     proptest! {
         #[test]
         fn ranges_hold_what_a_set_holds(
             list in proptest::collection::vec((1u64..200, 0u64..20), 0..40)
         ) {
-            let mut ranges = SeqRanges::default();
-            let mut model = BTreeSet::new();
-            for (first, more) in list {
-                let range = SeqRange { first: Seq(first), last: Seq(first + more) };
-                prop_assert_eq!(ranges.insert(range), None);
-                model.extend(first..=first + more);
-            }
+            let (ranges, model) = both(&list);
             for seq in 1..230 {
                 prop_assert_eq!(ranges.contains(Seq(seq)), model.contains(&seq), "{}", seq);
             }
             let missing = (1..).find(|seq| !model.contains(seq)).unwrap();
             prop_assert_eq!(ranges.first_missing(), Seq(missing));
+            prop_assert_eq!(ranges.count(), model.len() as u64);
             let listed: Vec<_> = ranges.iter().collect();
             prop_assert!(listed.windows(2).all(|pair| pair[0].last.next() < pair[1].first));
             let text = serde_json::to_string(&ranges).unwrap();
             prop_assert_eq!(serde_json::from_str::<SeqRanges>(&text).unwrap(), ranges);
         }
+
+        #[test]
+        fn differences_and_cuts_are_those_of_sets(
+            one in proptest::collection::vec((1u64..200, 0u64..20), 0..30),
+            other in proptest::collection::vec((1u64..200, 0u64..20), 0..30),
+            (first, more) in (1u64..200, 0u64..60)
+        ) {
+            let ((one, of_one), (other, of_other)) = (both(&one), both(&other));
+            prop_assert_eq!(seqs(&one.without(&other)), &of_one - &of_other);
+            prop_assert_eq!(one.covers(&other), of_other.is_subset(&of_one));
+            let range = SeqRange { first: Seq(first), last: Seq(first + more) };
+            let cut: BTreeSet<_> = of_one.range(first..=first + more).copied().collect();
+            prop_assert_eq!(seqs(&one.within(range)), cut);
+            let mut grown = one.clone();
+            grown.insert(range);
+            prop_assert_eq!(one.touches(range), grown.len() <= one.len());
+        }
+    }
+
+    #[test]
+    fn the_end_of_numbers_is_a_seq_like_others() {
+        let end = Seq(u64::MAX);
+        let all = SeqRanges::up_to(end);
+        let last = SeqRanges::from(vec![(end.0, end.0)]);
+        assert_eq!(
+            seqs(&SeqRanges::up_to(Seq(3)).without(&all)),
+            BTreeSet::new()
+        );
+        assert!(all.without(&all).is_empty() && last.without(&all).is_empty());
+        assert_eq!(all.without(&last), SeqRanges::up_to(Seq(end.0 - 1)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use ocelli_model::clock::Clock;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::block_index::SharedDirectories;
 use crate::cursor_store::CursorStore;
 use crate::directory::DataDirectory;
 use crate::disk::{Disk, LogFile};
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) spare: Mutex<Option<Spare>>,
     /// Fed by the writer after each commit.
     pub(crate) views: Views,
+    /// Filled by the reading threads; the keeper takes out what it changes.
+    pub(crate) directories: SharedDirectories,
     /// Changed by readers, saved by the keeper.
     pub(crate) cursors: CursorStore,
 }

@@ -84,6 +84,11 @@ counters! {
     unusable_definitions,
     /// Gaps that were written for data that retention took at the hard cap.
     retention_gaps,
+    /// Blocks of other origins that were held already.
+    duplicate_blocks,
+    /// Blocks of other origins that have to be offered again: lane 1 out of order, definitions
+    /// missing, too many holes.
+    foreign_refused,
     /// Last values that left memory at its limit.
     last_values_evicted,
 }

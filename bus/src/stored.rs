@@ -13,8 +13,8 @@ use ocelli_model::clock::WallMs;
 use crate::block::{BlockError, BlockHeader, BlockView, EntryHead, EntryView, HEADER_BYTES};
 use crate::record::{EntryKind, Seq, StreamId};
 use crate::segment::LogPosition;
-use crate::segment::frame::FRAME_HEAD_BYTES;
-use crate::segment::index::BlockFacts;
+use crate::segment::frame::{Envelope, FRAME_HEAD_BYTES};
+use crate::segment::index::{BlockFacts, SeqRange};
 
 /// Memory that an entry of the head table takes beside the block's bytes.
 const ENTRY_BYTES: usize = size_of::<EntryView>();
@@ -23,7 +23,7 @@ const ENTRY_BYTES: usize = size_of::<EntryView>();
 #[derive(Debug)]
 pub struct StoredBlock {
     position: LogPosition,
-    received: WallMs,
+    envelope: Envelope,
     header: BlockHeader,
     bytes: Bytes,
     entries: Box<[EntryView]>,
@@ -38,14 +38,14 @@ impl StoredBlock {
     /// As [`BlockView::parse`].
     pub(crate) fn read(
         position: LogPosition,
-        received: WallMs,
+        envelope: Envelope,
         bytes: Bytes,
     ) -> Result<Self, BlockError> {
         let view = BlockView::parse(&bytes)?;
         let (header, entries) = (*view.header(), view.entries().collect());
         Ok(Self {
             position,
-            received,
+            envelope,
             header,
             bytes,
             entries,
@@ -58,6 +58,16 @@ impl StoredBlock {
         self.position = position;
     }
 
+    /// What stands around it in its frame.
+    pub(crate) fn envelope(&self) -> Envelope {
+        self.envelope
+    }
+
+    /// The same, for the one who takes it in.
+    pub(crate) fn envelope_mut(&mut self) -> &mut Envelope {
+        &mut self.envelope
+    }
+
     /// What the index of its segment needs.
     pub(crate) fn facts(&self) -> BlockFacts {
         BlockFacts {
@@ -68,6 +78,8 @@ impl StoredBlock {
                 .entries
                 .iter()
                 .any(|entry| is_statement(entry.head.kind)),
+            bytes: self.frame_bytes(),
+            checksum: self.checksum(),
         }
     }
 
@@ -80,17 +92,50 @@ impl StoredBlock {
     /// Where the frame behind it begins, if one does.
     #[must_use]
     pub fn next_position(&self) -> LogPosition {
-        let frame = (FRAME_HEAD_BYTES + self.bytes.len()) as u64;
         LogPosition {
             segment: self.position.segment,
-            offset: self.position.offset + frame,
+            offset: self.position.offset + self.frame_bytes(),
         }
+    }
+
+    /// Bytes of its frame.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        (FRAME_HEAD_BYTES + self.bytes.len()) as u64
     }
 
     /// When this node took it.
     #[must_use]
     pub fn received(&self) -> WallMs {
-        self.received
+        self.envelope.received
+    }
+
+    /// Whether it came over a backfill lane: it is older than what the node had of its stream.
+    #[must_use]
+    pub fn is_backfill(&self) -> bool {
+        self.envelope.is_backfill()
+    }
+
+    /// Whether the fence found it not rightful: another owner's data stands for these slots.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.envelope.is_fenced()
+    }
+
+    /// The seqs of its entries.
+    #[must_use]
+    pub fn range(&self) -> SeqRange {
+        SeqRange {
+            first: self.header.first_seq,
+            last: self.header.last_seq(),
+        }
+    }
+
+    /// The header's own checksum: with stream and seqs it names the block's content.
+    #[must_use]
+    pub fn checksum(&self) -> u32 {
+        let stored = self.bytes.get(HEADER_BYTES - 4..HEADER_BYTES);
+        let stored = stored.and_then(|bytes| bytes.try_into().ok());
+        stored.map_or(0, u32::from_le_bytes)
     }
 
     /// The block's header.

@@ -49,12 +49,16 @@ impl Views {
         }
     }
 
-    /// Takes an entry of lane 0 in. One whose ids mean nothing is left to its readers, who say so.
+    /// Takes an entry of lane 0 in. One whose ids mean nothing is left to its readers, who say so;
+    /// a fenced one says nothing, since another stands for its slot.
     pub(crate) fn apply_entry(&self, block: &Arc<StoredBlock>, index: usize, counters: &Counters) {
         let Some(entry) = Entry::new(block, index) else {
             return;
         };
         let head = entry.head();
+        if block.is_fenced() {
+            return;
+        }
         match head.kind {
             EntryKind::Batch | EntryKind::Session => {
                 let origin = entry.stream().origin;

@@ -9,7 +9,9 @@
 //! Invariant: `window` holds all that was appended and is not yet durable, in order; a failed write
 //! or fsync ends the segment, and the window goes into a new one under the same seqs.
 
+mod foreign;
 pub(crate) mod queue;
+mod rescue;
 pub(crate) mod segment_file;
 
 use std::collections::BTreeMap;
@@ -28,16 +30,17 @@ use crate::log::SegmentMeta;
 use crate::record::{Lane, Seq, StreamId};
 use crate::segment::frame::Envelope;
 use crate::segment::header::{HEADER_BYTES, SegmentHeader};
-use crate::segment::index::{SegmentIndex, SeqRange};
+use crate::segment::index::SegmentIndex;
 use crate::segment::{LogPosition, SegmentNumber};
-use crate::shared::{DiskState, Shared, is_full};
+use crate::shared::{DiskState, Shared};
 use crate::statistics::Counters;
 use crate::stored::StoredBlock;
+use foreign::{Duplicate, ForeignStreams};
 use queue::{AppendError, Command, Committed, Submission};
 use segment_file::{SegmentFile, frame_bytes};
 
-/// Segments that one window is tried on before its submitters are told.
-const ATTEMPTS_MAX: u32 = 3;
+/// Blocks taken before the window is looked at again.
+const BLOCKS_AT_ONCE_MAX: usize = 1_024;
 /// How often a writer with nothing to do looks whether space has returned.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 
@@ -57,7 +60,10 @@ pub(crate) struct Writer {
     next_seq: BTreeMap<StreamId, Seq>,
     last_number: SegmentNumber,
     active: Option<SegmentFile>,
+    foreign: ForeignStreams,
     window: Vec<Pending>,
+    /// Answered once the window that holds their seqs is durable or refused.
+    duplicates: Vec<Duplicate>,
     /// How many of the window are in the active segment.
     written: usize,
     window_bytes: usize,
@@ -77,12 +83,12 @@ impl Writer {
                 .segments
                 .last_key_value()
                 .map_or(SegmentNumber(0), |(last, _)| *last);
-            let next = map
-                .heads
-                .iter()
-                .map(|(stream, head)| (*stream, head.next()))
-                .collect();
-            (last, next)
+            let own = Lane::ALL.map(|lane| StreamId {
+                origin: shared.origin,
+                lane,
+            });
+            let next = own.map(|stream| (stream, map.highest(stream).next()));
+            (last, BTreeMap::from(next))
         });
         Self {
             shared,
@@ -92,7 +98,9 @@ impl Writer {
             next_seq,
             last_number,
             active: None,
+            foreign: ForeignStreams::default(),
             window: Vec::new(),
+            duplicates: Vec::new(),
             written: 0,
             window_bytes: 0,
             window_since: None,
@@ -108,7 +116,9 @@ impl Writer {
                 None => self.commands.recv_timeout(self.wait()),
             };
             match command {
-                Ok(Command::Append(submission)) => next = self.take(submission),
+                Ok(command @ (Command::Append(_) | Command::Ingest(_))) => {
+                    next = self.take(command);
+                }
                 Ok(Command::Flush(answer)) => {
                     self.commit();
                     // A caller that no longer waits needs no answer.
@@ -136,19 +146,25 @@ impl Writer {
 
     /// Takes a block and all that waits behind it, up to a commit's worth; commits if it is time.
     /// Answers what is no block and waits behind them.
-    fn take(&mut self, submission: Submission) -> Option<Command> {
-        self.stamp(submission);
+    fn take(&mut self, block: Command) -> Option<Command> {
+        let mut next = Some(block);
         let mut control = None;
-        while self.window_bytes < self.shared.options.commit_bytes {
-            match self.commands.try_recv() {
-                Ok(Command::Append(submission)) => self.stamp(submission),
-                Ok(other) => {
-                    control = Some(other);
+        // Duplicates take no bytes, so they are counted.
+        for _ in 0..BLOCKS_AT_ONCE_MAX {
+            match next.take() {
+                Some(Command::Append(submission)) => self.stamp(submission),
+                Some(Command::Ingest(ingestion)) => self.admit(ingestion),
+                other => {
+                    control = other;
                     break;
                 }
-                Err(_) => break,
             }
+            if self.window_bytes >= self.shared.options.commit_bytes {
+                break;
+            }
+            next = self.commands.try_recv().ok();
         }
+        let control = control.or(next);
         let is_large = self.window_bytes >= self.shared.options.commit_bytes;
         if is_large || self.wait().is_zero() {
             self.commit();
@@ -181,10 +197,10 @@ impl Writer {
             first_seq,
             needs_def,
         });
-        let received = self.shared.clock.wall();
+        let envelope = Envelope::of_block(self.shared.clock.wall());
         let bytes = Bytes::from(block.into_bytes());
         // If memory flipped a bit since the seal, this is the last place where nobody has seen it.
-        let block = match StoredBlock::read(LogPosition::default(), received, bytes) {
+        let block = match StoredBlock::read(LogPosition::default(), envelope, bytes) {
             Ok(block) => block,
             Err(error) => {
                 let reason = error.to_string();
@@ -199,14 +215,18 @@ impl Writer {
         };
         self.next_seq
             .insert(stream, block.header().last_seq().next());
-        self.window_bytes += block.bytes().len();
-        let now = self.shared.clock.monotonic();
-        self.window_since.get_or_insert(now);
-        self.window.push(Pending {
+        self.push(Pending {
             block,
             answer,
             room,
         });
+    }
+
+    fn push(&mut self, pending: Pending) {
+        self.window_bytes += pending.block.bytes().len();
+        let now = self.shared.clock.monotonic();
+        self.window_since.get_or_insert(now);
+        self.window.push(pending);
     }
 
     fn next_of(&self, stream: StreamId) -> Seq {
@@ -224,7 +244,7 @@ impl Writer {
                     self.sync_window()?;
                     self.end_segment();
                 }
-                self.begin_segment(0)?;
+                self.begin_segment()?;
                 continue;
             }
             let Some(active) = &mut self.active else {
@@ -239,8 +259,7 @@ impl Writer {
                     offset,
                 });
                 offset = pending.block.next_position().offset;
-                let envelope = Envelope::of_block(pending.block.received());
-                payloads.push((envelope, pending.block.bytes().clone()));
+                payloads.push((pending.block.envelope(), pending.block.bytes().clone()));
             }
             active.append(&payloads)?;
             self.written += fitting;
@@ -264,8 +283,10 @@ impl Writer {
         count.max(usize::from(is_empty))
     }
 
-    /// Opens the next segment. `previous_end`: see [`SegmentHeader::previous_end`].
-    fn begin_segment(&mut self, previous_end: u64) -> io::Result<()> {
+    /// Opens the next segment, which says where the one before it ends: what was written there
+    /// and never became durable is no part of the log, whatever of it the disk kept.
+    fn begin_segment(&mut self) -> io::Result<()> {
+        let previous_end = self.end_of_last();
         let number = self.last_number.next();
         let file = crate::keeper::take_segment(&self.shared, number)?;
         self.last_number = number;
@@ -373,89 +394,15 @@ impl Writer {
         }
         self.shared.log.publish(&blocks);
         for (block, (answer, _room)) in blocks.iter().zip(answers) {
-            let header = block.header();
-            let range = SeqRange {
-                first: header.first_seq,
-                last: header.last_seq(),
+            let committed = Committed {
+                stream: block.header().stream,
+                range: block.range(),
+                is_duplicate: false,
             };
             // A submitter that no longer waits needs no answer.
-            answer
-                .send(Ok(Committed {
-                    stream: header.stream,
-                    range,
-                }))
-                .ok();
+            answer.send(Ok(committed)).ok();
         }
-    }
-
-    // === Failures ===
-
-    /// After a failed write or fsync: the window again, on new segments, under the same seqs.
-    fn rescue(&mut self, error: io::Error) {
-        let mut error = error;
-        for attempt in 1..=ATTEMPTS_MAX {
-            self.abandon_segment();
-            if is_full(&error) {
-                return self.refuse_window(DiskState::Full, &AppendError::DiskFull);
-            }
-            Counters::add(&self.shared.counters.commit_failures, 1);
-            tracing::error!(%error, attempt, "a segment failed; its tail goes to a new one");
-            let again = self
-                .begin_segment(self.end_of_last())
-                .and_then(|()| self.write_window())
-                .and_then(|()| self.sync_window());
-            match again {
-                Ok(()) => return self.shared.set_disk(DiskState::Ok),
-                Err(next) => error = next,
-            }
-        }
-        self.abandon_segment();
-        let reason = error.to_string();
-        let refusal = AppendError::Disk {
-            attempts: ATTEMPTS_MAX,
-            reason,
-        };
-        self.refuse_window(DiskState::Failing, &refusal);
-    }
-
-    /// Where the segment begun last ends for good.
-    fn end_of_last(&self) -> u64 {
-        let last = self.last_number;
-        let end = self
-            .shared
-            .log
-            .read(|map| map.segments.get(&last).map(|meta| meta.end));
-        end.unwrap_or(HEADER_BYTES as u64)
-    }
-
-    /// Never touches the active segment again; the map already ends where it is durable.
-    fn abandon_segment(&mut self) {
-        if let Some(active) = self.active.take() {
-            self.mark_sealed(active.number);
-        }
-        self.written = 0;
-    }
-
-    /// Tells the submitters of data. Definitions stay, so that an id that was handed out is always
-    /// defined before the first block that uses it.
-    fn refuse_window(&mut self, disk: DiskState, refusal: &AppendError) {
-        self.shared.set_disk(disk);
-        let window = std::mem::take(&mut self.window);
-        self.window_bytes = 0;
-        for pending in window {
-            if pending.block.header().stream.lane == Lane::Definitions {
-                self.window_bytes += pending.block.bytes().len();
-                self.window.push(pending);
-            } else {
-                Counters::add(&self.shared.counters.disk_full_blocks, 1);
-                pending.answer.send(Err(refusal.clone())).ok();
-            }
-        }
-        // Nobody saw the seqs of the refused blocks: they go to the next ones.
-        let data = StreamId::data(self.shared.origin);
-        let head = self.shared.log.read(|map| map.heads.get(&data).copied());
-        self.next_seq.insert(data, head.unwrap_or_default().next());
-        self.window_since = None;
+        self.answer_duplicates(None);
     }
 
     /// Commits, seals, ends.
@@ -470,5 +417,6 @@ impl Writer {
         for pending in self.window.drain(..) {
             pending.answer.send(Err(AppendError::Closed)).ok();
         }
+        self.answer_duplicates(Some(&AppendError::Closed));
     }
 }

@@ -103,6 +103,8 @@ impl RecordSource {
             return Ok(None);
         }
         let (stream, view) = last.view();
-        Ok(Some(decode_entry(stream, &view, resolved, &last.body)?))
+        let mut record = decode_entry(stream, &view, resolved, &last.body)?;
+        record.is_backfill = last.is_backfill;
+        Ok(Some(record))
     }
 }

@@ -263,8 +263,11 @@ impl Subscription {
     }
 
     /// The record, if it is wanted. What is damaged is passed over with a warning: one bad entry
-    /// must not end all subscriptions.
+    /// must not end all subscriptions. What the fence refused is passed over too.
     fn record_of(&mut self, entry: &Entry) -> Option<Arc<Record>> {
+        if entry.block().is_fenced() {
+            return None;
+        }
         let resolved = match self.source.resolve(entry) {
             Ok(resolved) => resolved,
             Err(error) => {

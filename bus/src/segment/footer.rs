@@ -10,12 +10,19 @@ use ocelli_model::clock::WallMs;
 
 use crate::record::{Lane, OriginId, Seq, StreamId};
 use crate::segment::index::{
-    ENTRIES_MAX, IndexEntry, NOTED_BLOCKS_MAX, STREAMS_MAX, SegmentIndex, SeqRange,
+    ENTRIES_MAX, IndexEntry, NOTED_BLOCKS_MAX, STREAMS_MAX, SegmentIndex, SeqRange, StreamFacts,
 };
+use crate::seq_ranges::SeqRanges;
 use crate::wire::{Cursor, WireError, put_varint, put_zigzag};
 
-/// Version of the footer's form.
-const VERSION: u8 = 1;
+/// Version of the footer's form that is written.
+const VERSION: u8 = 2;
+/// The version that knew one range a stream, and no holes in it.
+const VERSION_OF_SPANS: u8 = 1;
+/// Flag of a stream: its blocks ascend in seq.
+const FLAG_ASCENDS: u8 = 1;
+/// Flag of a stream: the block with its highest seq is named.
+const FLAG_HEAD: u8 = 2;
 /// Bytes of the trailer: footer offset (8), chain before the footer (4), magic (4), checksum (4).
 pub(crate) const TRAILER_BYTES: usize = 20;
 const TRAILER_MAGIC: [u8; 4] = *b"SEAL";
@@ -65,12 +72,9 @@ pub(crate) fn encode(index: &SegmentIndex) -> Vec<u8> {
     put_varint(&mut bytes, (last.0 - first.0).max(0).cast_unsigned());
     put_varint(&mut bytes, index.streams.len() as u64);
     let mut numbers = BTreeMap::new();
-    for (number, (stream, range)) in index.streams.iter().enumerate() {
+    for (number, (stream, facts)) in index.streams.iter().enumerate() {
         numbers.insert(*stream, number as u64);
-        bytes.extend_from_slice(&stream.origin.0.to_le_bytes());
-        bytes.push(stream.lane as u8);
-        put_varint(&mut bytes, range.first.0);
-        put_varint(&mut bytes, range.last.0 - range.first.0);
+        put_stream(&mut bytes, *stream, facts, first);
     }
     put_varint(&mut bytes, index.entries.len() as u64);
     let mut offset = 0;
@@ -84,6 +88,29 @@ pub(crate) fn encode(index: &SegmentIndex) -> Vec<u8> {
     put_offsets(&mut bytes, &index.gap_blocks);
     put_offsets(&mut bytes, &index.definition_blocks);
     bytes
+}
+
+fn put_stream(bytes: &mut Vec<u8>, stream: StreamId, facts: &StreamFacts, base: WallMs) {
+    bytes.extend_from_slice(&stream.origin.0.to_le_bytes());
+    bytes.push(stream.lane as u8);
+    let ascends = if facts.ascends { FLAG_ASCENDS } else { 0 };
+    let head = if facts.head.is_some() { FLAG_HEAD } else { 0 };
+    bytes.push(ascends | head);
+    put_varint(bytes, facts.bytes);
+    let (first, last) = facts.received;
+    put_zigzag(bytes, first.0 - base.0);
+    put_varint(bytes, (last.0 - first.0).max(0).cast_unsigned());
+    put_varint(bytes, facts.ranges.len() as u64);
+    let mut before = 0;
+    for range in facts.ranges.iter() {
+        put_varint(bytes, range.first.0 - before);
+        put_varint(bytes, range.last.0 - range.first.0);
+        before = range.last.0;
+    }
+    if let Some((block_first, checksum)) = facts.head {
+        put_varint(bytes, block_first.0);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+    }
 }
 
 /// Ascending offsets as differences.
@@ -102,8 +129,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SegmentIndex> {
 }
 
 fn decode_parts(cursor: &mut Cursor<'_>) -> Result<SegmentIndex, WireError> {
-    if cursor.u8("version")? != VERSION {
-        return Err(cursor.error("footer version 1"));
+    let version = cursor.u8("version")?;
+    if version != VERSION && version != VERSION_OF_SPANS {
+        return Err(cursor.error("footer version 1 or 2"));
     }
     let blocks = cursor.varint("blocks")?;
     let first = cursor.zigzag("first time")?;
@@ -112,9 +140,13 @@ fn decode_parts(cursor: &mut Cursor<'_>) -> Result<SegmentIndex, WireError> {
     let mut streams = BTreeMap::new();
     let mut by_number = Vec::new();
     for _ in 0..cursor.varint_usize(STREAMS_MAX, "streams")? {
-        let (stream, range) = decode_stream(cursor)?;
+        let (stream, facts) = if version == VERSION {
+            decode_stream(cursor, WallMs(first))?
+        } else {
+            decode_span(cursor, received.unwrap_or_default())?
+        };
         by_number.push(stream);
-        streams.insert(stream, range);
+        streams.insert(stream, facts);
     }
     let mut entries = Vec::new();
     let mut offset = 0u64;
@@ -157,12 +189,62 @@ fn decode_offsets(cursor: &mut Cursor<'_>) -> Result<Vec<u64>, WireError> {
     Ok(offsets)
 }
 
-fn decode_stream(cursor: &mut Cursor<'_>) -> Result<(StreamId, SeqRange), WireError> {
+fn decode_name(cursor: &mut Cursor<'_>) -> Result<StreamId, WireError> {
     let origin = OriginId(u128::from_le_bytes(cursor.array("origin")?));
     let lane = Lane::from_number(cursor.u8("lane")?).ok_or_else(|| cursor.error("a lane"))?;
+    Ok(StreamId { origin, lane })
+}
+
+/// A stream of version 1: there was one writer then, and no hole.
+fn decode_span(
+    cursor: &mut Cursor<'_>,
+    received: (WallMs, WallMs),
+) -> Result<(StreamId, StreamFacts), WireError> {
+    let stream = decode_name(cursor)?;
     let first = Seq(cursor.varint("first seq")?);
     let last = first.plus(cursor.varint("last seq")?);
-    Ok((StreamId { origin, lane }, SeqRange { first, last }))
+    let mut ranges = SeqRanges::default();
+    ranges.insert_exact(SeqRange { first, last });
+    let facts = StreamFacts {
+        ranges,
+        bytes: 0,
+        received,
+        ascends: true,
+        head: None,
+    };
+    Ok((stream, facts))
+}
+
+fn decode_stream(
+    cursor: &mut Cursor<'_>,
+    base: WallMs,
+) -> Result<(StreamId, StreamFacts), WireError> {
+    let stream = decode_name(cursor)?;
+    let flags = cursor.u8("flags")?;
+    let bytes = cursor.varint("bytes")?;
+    let first = WallMs(base.0.saturating_add(cursor.zigzag("first time")?));
+    let last = WallMs(first.0.saturating_add_unsigned(cursor.varint("last time")?));
+    let mut ranges = SeqRanges::default();
+    let mut before = Seq(0);
+    for _ in 0..cursor.varint_usize(NOTED_BLOCKS_MAX, "ranges")? {
+        let first = before.plus(cursor.varint("first seq")?);
+        let last = first.plus(cursor.varint("last seq")?);
+        ranges.insert_exact(SeqRange { first, last });
+        before = last;
+    }
+    let mut head = None;
+    if flags & FLAG_HEAD != 0 {
+        let block_first = Seq(cursor.varint("head")?);
+        head = Some((block_first, u32::from_le_bytes(cursor.array("checksum")?)));
+    }
+    let facts = StreamFacts {
+        ranges,
+        bytes,
+        received: (first, last),
+        ascends: flags & FLAG_ASCENDS != 0,
+        head,
+    };
+    Ok((stream, facts))
 }
 
 #[cfg(test)]
@@ -199,16 +281,81 @@ mod tests {
         }
     }
 
+    /// As version 1 was written.
+    fn encode_version_1(index: &SegmentIndex) -> Vec<u8> {
+        let (first, last) = index.received.unwrap_or_default();
+        let mut bytes = vec![VERSION_OF_SPANS];
+        put_varint(&mut bytes, index.blocks);
+        put_zigzag(&mut bytes, first.0);
+        put_varint(&mut bytes, (last.0 - first.0).cast_unsigned());
+        put_varint(&mut bytes, index.streams.len() as u64);
+        let streams: Vec<_> = index.streams.keys().collect();
+        for (stream, facts) in &index.streams {
+            let lowest = facts.ranges.lowest().unwrap();
+            bytes.extend_from_slice(&stream.origin.0.to_le_bytes());
+            bytes.push(stream.lane as u8);
+            put_varint(&mut bytes, lowest.0);
+            put_varint(&mut bytes, facts.ranges.highest().0 - lowest.0);
+        }
+        put_varint(&mut bytes, index.entries.len() as u64);
+        let mut offset = 0;
+        for entry in &index.entries {
+            let number = streams.iter().position(|stream| **stream == entry.stream);
+            put_varint(&mut bytes, number.unwrap() as u64);
+            put_varint(&mut bytes, entry.first.0);
+            put_varint(&mut bytes, entry.offset - offset);
+            put_zigzag(&mut bytes, entry.received.0 - first.0);
+            offset = entry.offset;
+        }
+        put_offsets(&mut bytes, &index.gap_blocks);
+        put_offsets(&mut bytes, &index.definition_blocks);
+        bytes
+    }
+
+    fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/");
+        let path = format!("{folder}{name}");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn footers_of_both_versions_stay_readable_byte_for_byte() {
+        let index = index::tests::sample(30);
+        let one = golden("footer_v1.bin", &encode_version_1(&index));
+        assert_eq!(one, encode_version_1(&index));
+        let two = golden("footer_v2.bin", &encode(&index));
+        assert_eq!(two, encode(&index));
+        let (old, new) = (decode(&one).unwrap(), decode(&two).unwrap());
+        assert_eq!(
+            (&old.entries, &old.gap_blocks),
+            (&new.entries, &new.gap_blocks)
+        );
+        for (stream, facts) in &old.streams {
+            assert_eq!(facts.ranges, new.streams[stream].ranges, "{stream}");
+            assert_eq!(
+                (facts.bytes, facts.head),
+                (0, None),
+                "{stream}: unknown then"
+            );
+        }
+        assert_eq!(decode(&[3]), None, "a later version is scanned");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_a_footer_or_none(
             mut bytes in proptest::collection::vec(any::<u8>(), 0..300)
         ) {
             decode(&bytes);
-            if let Some(version) = bytes.first_mut() {
-                *version = VERSION;
+            for known in [VERSION, VERSION_OF_SPANS] {
+                if let Some(version) = bytes.first_mut() {
+                    *version = known;
+                }
+                decode(&bytes);
             }
-            decode(&bytes);
         }
     }
 }

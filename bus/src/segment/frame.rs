@@ -16,6 +16,11 @@ const ENVELOPE_BYTES: usize = 16;
 /// Most bytes of a payload: a block, or a footer.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
 
+/// Flag of the envelope: the block came over a backfill lane.
+const FLAG_BACKFILL: u16 = 1;
+/// Flag of the envelope: the fence found the block not rightful.
+const FLAG_FENCED: u16 = 2;
+
 /// What a frame holds. Numbers are those on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameKind {
@@ -49,7 +54,7 @@ impl FrameKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) kind: FrameKind,
-    /// Verdicts of ingest; none is defined yet, unknown bits are kept.
+    /// Verdicts of ingest; unknown bits are kept.
     pub(crate) flags: u16,
     /// When this node took the block.
     pub(crate) received: WallMs,
@@ -62,6 +67,34 @@ impl Envelope {
             kind: FrameKind::Block,
             flags: 0,
             received,
+        }
+    }
+
+    /// Whether the block came over a backfill lane.
+    pub(crate) fn is_backfill(self) -> bool {
+        self.flags & FLAG_BACKFILL != 0
+    }
+
+    /// Whether the fence found the block not rightful.
+    pub(crate) fn is_fenced(self) -> bool {
+        self.flags & FLAG_FENCED != 0
+    }
+
+    /// Says whether the block came over a backfill lane.
+    pub(crate) fn set_backfill(&mut self, is_backfill: bool) {
+        self.set(FLAG_BACKFILL, is_backfill);
+    }
+
+    /// Says whether the fence found the block not rightful.
+    pub(crate) fn set_fenced(&mut self, is_fenced: bool) {
+        self.set(FLAG_FENCED, is_fenced);
+    }
+
+    fn set(&mut self, flag: u16, is_set: bool) {
+        if is_set {
+            self.flags |= flag;
+        } else {
+            self.flags &= !flag;
         }
     }
 }

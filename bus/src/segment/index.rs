@@ -1,16 +1,19 @@
-//! What is in one segment: seq ranges, times, a sparse index, where gaps stand.
+//! What is in one segment: exact seqs, times, a sparse index, where gaps stand.
 //!
 //! Does: grow by a block at a time, answer where to begin reading. Does not: read files (`scan`),
 //! know its form on disk (`footer`).
 //! In: [`BlockFacts`] with its place, in file order. Out: [`SegmentIndex`].
-//! Invariant: of a stream, blocks ascend in seq within the file; offsets ascend over the index.
+//! Invariant: offsets ascend over the index. Of a stream whose blocks do not ascend in seq within
+//! the file (backfill beside live), seeking begins at its first block.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ocelli_model::clock::WallMs;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Lane, Seq, StreamId};
 use crate::segment::INDEX_STEP_BYTES;
+use crate::seq_ranges::SeqRanges;
 
 /// Most streams of a segment that a footer may claim.
 pub(crate) const STREAMS_MAX: usize = 16 * 1024;
@@ -28,15 +31,41 @@ pub(crate) struct BlockFacts {
     pub(crate) last: Seq,
     /// Whether an entry is a gap, pending, another statement on slots, or an event.
     pub(crate) has_gap: bool,
+    /// Of its frame.
+    pub(crate) bytes: u64,
+    /// The header's own.
+    pub(crate) checksum: u32,
+}
+
+/// What a segment has of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamFacts {
+    pub(crate) ranges: SeqRanges,
+    /// Of its frames; 0 from a footer of version 1.
+    pub(crate) bytes: u64,
+    /// When the first and the last block were taken.
+    pub(crate) received: (WallMs, WallMs),
+    /// Whether its blocks ascend in seq.
+    pub(crate) ascends: bool,
+    /// First seq and checksum of the block with the highest seq; none from a footer of version 1.
+    pub(crate) head: Option<(Seq, u32)>,
 }
 
 /// A closed range of seqs of one stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SeqRange {
     /// Lowest.
     pub first: Seq,
     /// Highest, at least `first`.
     pub last: Seq,
+}
+
+impl SeqRange {
+    /// How many seqs it has.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.last.0.saturating_sub(self.first.0).saturating_add(1)
+    }
 }
 
 /// A place to begin reading at: the first block of a stream within an index step.
@@ -51,8 +80,7 @@ pub(crate) struct IndexEntry {
 /// Contents of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SegmentIndex {
-    /// Lowest and highest seq a stream has in this file. There may be holes between.
-    pub(crate) streams: BTreeMap<StreamId, SeqRange>,
+    pub(crate) streams: BTreeMap<StreamId, StreamFacts>,
     pub(crate) entries: Vec<IndexEntry>,
     /// Offsets of blocks with gaps, other statements on slots, or events, ascending.
     pub(crate) gap_blocks: Vec<u64>,
@@ -65,15 +93,41 @@ pub(crate) struct SegmentIndex {
     pub(super) in_step: BTreeSet<StreamId>,
 }
 
-impl SegmentIndex {
-    /// Takes the next block in, whose frame begins at `offset`.
-    pub(crate) fn add(&mut self, offset: u64, received: WallMs, facts: &BlockFacts) {
-        let range = self.streams.entry(facts.stream).or_insert(SeqRange {
+impl StreamFacts {
+    fn new(received: WallMs) -> Self {
+        Self {
+            ranges: SeqRanges::default(),
+            bytes: 0,
+            received: (received, received),
+            ascends: true,
+            head: None,
+        }
+    }
+
+    fn add(&mut self, received: WallMs, facts: &BlockFacts) {
+        let highest = self.ranges.highest();
+        self.ascends &= facts.first > highest;
+        if facts.last > highest {
+            self.head = Some((facts.first, facts.checksum));
+        }
+        // A segment's bytes bound the number of its blocks.
+        self.ranges.insert_exact(SeqRange {
             first: facts.first,
             last: facts.last,
         });
-        range.first = range.first.min(facts.first);
-        range.last = range.last.max(facts.last);
+        self.bytes += facts.bytes;
+        let (first, last) = self.received;
+        self.received = (first.min(received), last.max(received));
+    }
+}
+
+impl SegmentIndex {
+    /// Takes the next block in, whose frame begins at `offset`.
+    pub(crate) fn add(&mut self, offset: u64, received: WallMs, facts: &BlockFacts) {
+        let of_stream = self.streams.entry(facts.stream);
+        of_stream
+            .or_insert_with(|| StreamFacts::new(received))
+            .add(received, facts);
         let (first, last) = self.received.unwrap_or((received, received));
         self.received = Some((first.min(received), last.max(received)));
         self.blocks += 1;
@@ -110,14 +164,18 @@ impl SegmentIndex {
     /// An offset from which on a forward read meets each block of `stream` with a seq of at least
     /// `seq`; `None` if the file has none.
     pub(crate) fn seek(&self, stream: StreamId, seq: Seq) -> Option<u64> {
-        let range = self.streams.get(&stream)?;
-        if range.last < seq {
+        let facts = self.streams.get(&stream)?;
+        if facts.ranges.highest() < seq {
             return None;
         }
-        let of_stream = self.entries.iter().filter(|entry| entry.stream == stream);
-        let at_or_before = of_stream.take_while(|entry| entry.first <= seq).last();
+        let mut of_stream = self.entries.iter().filter(|entry| entry.stream == stream);
+        let found = if facts.ascends {
+            of_stream.take_while(|entry| entry.first <= seq).last()
+        } else {
+            of_stream.next()
+        };
         let start = crate::segment::header::HEADER_BYTES as u64;
-        Some(at_or_before.map_or(start, |entry| entry.offset))
+        Some(found.map_or(start, |entry| entry.offset))
     }
 
     /// An offset from which on a forward read meets each block taken at `time` or later.

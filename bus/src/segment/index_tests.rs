@@ -16,6 +16,8 @@ pub(crate) fn sample(blocks: u64) -> SegmentIndex {
             first,
             last: first.plus(9),
             has_gap: block % 5 == 0,
+            bytes: 40_000,
+            checksum: 7,
         };
         index.add(
             64 + block * 40_000,
@@ -43,6 +45,33 @@ fn reading_from_where_the_index_points_misses_no_block() {
     }
     assert_eq!(index.seek(stream, Seq(301)), None);
     assert_eq!(index.seek(StreamId::data(OriginId(9)), Seq(1)), None);
+}
+
+#[test]
+fn in_a_stream_out_of_order_seeking_begins_at_its_first_block() {
+    let mut index = SegmentIndex::default();
+    let stream = StreamId::data(OriginId(1));
+    // Live from 500 on, backfill from 1 on beside it.
+    for block in 0u64..40 {
+        let first = if block % 2 == 0 { 500 + block } else { block };
+        let facts = BlockFacts {
+            stream,
+            first: Seq(first),
+            last: Seq(first),
+            has_gap: false,
+            bytes: 100_000,
+            checksum: 0,
+        };
+        index.add(64 + block * 100_000, WallMs(0), &facts);
+    }
+    let facts = &index.streams[&stream];
+    assert!(!facts.ascends);
+    assert_eq!(facts.ranges.len(), 40, "each block stands alone");
+    assert_eq!(facts.head, Some((Seq(538), 0)));
+    for seq in [1, 39, 500, 538] {
+        assert_eq!(index.seek(stream, Seq(seq)), Some(64), "seq {seq}");
+    }
+    assert_eq!(index.seek(stream, Seq(539)), None);
 }
 
 #[test]

@@ -206,19 +206,21 @@ pub(crate) fn scan(
             FrameKind::Footer => break,
             FrameKind::Unknown(_) => scanned.unknown_frames += 1,
             FrameKind::Block => {
-                let received = frame.head.envelope.received;
+                let envelope = frame.head.envelope;
                 let position = LogPosition {
                     segment: header.number,
                     offset: frame.offset,
                 };
                 let bytes = Bytes::copy_from_slice(frame.payload);
-                let Ok(block) = StoredBlock::read(position, received, bytes) else {
+                let Ok(block) = StoredBlock::read(position, envelope, bytes) else {
                     break;
                 };
                 if !visit(&block) {
                     break;
                 }
-                scanned.index.add(frame.offset, received, &block.facts());
+                scanned
+                    .index
+                    .add(frame.offset, envelope.received, &block.facts());
             }
         }
         scanned.chain = chain;

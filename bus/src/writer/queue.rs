@@ -17,8 +17,9 @@ use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::block::SealedBlock;
+use crate::foreign::{ForeignBlock, IngestError, RefusedForeign};
 use crate::limits::BLOCK_BYTES_MAX;
-use crate::record::{Lane, StreamId};
+use crate::record::{Lane, Seq, StreamId};
 use crate::segment::index::SeqRange;
 use crate::shared::{DiskState, Shared};
 
@@ -34,6 +35,9 @@ pub struct Committed {
     pub stream: StreamId,
     /// Their seqs.
     pub range: SeqRange,
+    /// All of them were held before, or are held with another block of the same commit: nothing was
+    /// written for this one.
+    pub is_duplicate: bool,
 }
 
 /// Why a block was not taken. It can be offered again, or its slots become gaps.
@@ -91,6 +95,60 @@ pub enum AppendError {
     /// The writer ended before the block was durable.
     #[error("the bus closed before the block was durable; open it again")]
     Closed,
+    /// A foreign block of lane 1 that does not continue what is held of its stream.
+    #[error(
+        "a block of {stream} begins at seq {first}, seq {awaited} is awaited; send lane 1 from \
+         there on, in order"
+    )]
+    AwaitsDefinitionsBefore {
+        /// The stream, of lane 1.
+        stream: StreamId,
+        /// First seq of the block.
+        first: Seq,
+        /// The seq that is awaited.
+        awaited: Seq,
+    },
+    /// A foreign block of data whose definitions are not held yet.
+    #[error(
+        "a block of {stream} needs lane 1 up to seq {needs}, held is seq {held}; send lane 1 first"
+    )]
+    AwaitsDefinitions {
+        /// The stream, of lane 0.
+        stream: StreamId,
+        /// The seq of lane 1 that is awaited.
+        needs: Seq,
+        /// The last seq of lane 1 that is held.
+        held: Seq,
+    },
+    /// A foreign block that would begin one range more of its stream than are kept.
+    #[error(
+        "{stream} is held in {ranges} pieces already; send what is missing from seq {missing} on \
+         first"
+    )]
+    TooManyHoles {
+        /// The stream.
+        stream: StreamId,
+        /// Ranges held.
+        ranges: usize,
+        /// The lowest seq that is not held.
+        missing: Seq,
+    },
+}
+
+impl AppendError {
+    /// Whether the same block may be taken later. A block of the own origin then has to be
+    /// submitted anew, a foreign one is offered again as it is.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            AppendError::DiskFull
+            | AppendError::Disk { .. }
+            | AppendError::AwaitsDefinitionsBefore { .. }
+            | AppendError::AwaitsDefinitions { .. }
+            | AppendError::TooManyHoles { .. } => true,
+            AppendError::Closed => false,
+        }
+    }
 }
 
 /// All ids of lane 1 are used up.
@@ -127,9 +185,18 @@ pub(crate) struct Submission {
     pub(crate) room: OwnedSemaphorePermit,
 }
 
+/// A foreign block on its way.
+pub(crate) struct Ingestion {
+    pub(crate) block: ForeignBlock,
+    pub(crate) answer: oneshot::Sender<Result<Committed, AppendError>>,
+    /// Given back when the block is durable or refused.
+    pub(crate) room: OwnedSemaphorePermit,
+}
+
 /// What the writer is asked for.
 pub(crate) enum Command {
     Append(Submission),
+    Ingest(Ingestion),
     /// Commit what is written, then answer.
     Flush(oneshot::Sender<()>),
     /// Commit, seal, answer, end.
@@ -160,7 +227,7 @@ impl BusHandle {
     /// [`Refused`] with the block if the disk is full or the bus closed.
     pub async fn submit(&self, lane: Lane, block: SealedBlock) -> Result<Acknowledgement, Refused> {
         let room = Arc::clone(&self.room)
-            .acquire_many_owned(self.charge(&block))
+            .acquire_many_owned(self.charge(block.len()))
             .await;
         match room {
             Ok(room) => self.send(lane, block, room),
@@ -176,7 +243,7 @@ impl BusHandle {
     /// # Errors
     /// [`Refused`] with the block if the queue or the disk is full or the bus closed.
     pub fn try_submit(&self, lane: Lane, block: SealedBlock) -> Result<Acknowledgement, Refused> {
-        match Arc::clone(&self.room).try_acquire_many_owned(self.charge(&block)) {
+        match Arc::clone(&self.room).try_acquire_many_owned(self.charge(block.len())) {
             Ok(room) => self.send(lane, block, room),
             Err(tokio::sync::TryAcquireError::NoPermits) => Err(Refused {
                 block,
@@ -221,16 +288,60 @@ impl BusHandle {
                         block: back.block,
                         error: SubmitError::Closed,
                     }),
-                    Command::Flush(_) | Command::Drain(_) => Ok(Acknowledgement(answered)),
+                    Command::Ingest(_) | Command::Flush(_) | Command::Drain(_) => {
+                        Ok(Acknowledgement(answered))
+                    }
                 }
             }
         }
     }
 
-    fn charge(&self, block: &SealedBlock) -> u32 {
-        let bytes = block
-            .len()
-            .clamp(CHARGE_BYTES_MIN, self.shared.options.queue_bytes_max);
+    /// Hands a block of another origin to the writer, waiting for room in the queue. It is appended
+    /// byte for byte, within the same group commits as all else. One that is held already is
+    /// acknowledged as a duplicate; one that is held in part is appended whole, and readers pass
+    /// over the seqs that they had. What cannot be taken yet (lane 1 out of order, definitions that
+    /// are missing) is said by the acknowledgement: see [`AppendError::is_transient`].
+    ///
+    /// # Errors
+    /// [`RefusedForeign`] with the block: [`IngestError::OwnOrigin`], or the disk is full or the bus
+    /// closed.
+    pub async fn ingest(&self, block: ForeignBlock) -> Result<Acknowledgement, RefusedForeign> {
+        let refuse = |block, error| Err(RefusedForeign { block, error });
+        let stream = block.stream();
+        if stream.origin == self.shared.origin {
+            return refuse(block, IngestError::OwnOrigin { stream });
+        }
+        let charge = self.charge(block.bytes().len());
+        let Ok(room) = Arc::clone(&self.room).acquire_many_owned(charge).await else {
+            return refuse(block, SubmitError::Closed.into());
+        };
+        // Foreign definitions are refused too: the lower tier still has them.
+        if self.shared.status.borrow().disk == DiskState::Full {
+            crate::statistics::Counters::add(&self.shared.counters.disk_full_blocks, 1);
+            return refuse(block, SubmitError::DiskFull.into());
+        }
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Ingest(Ingestion {
+            block,
+            answer,
+            room,
+        });
+        match self.sender.try_send(command) {
+            Ok(()) => Ok(Acknowledgement(answered)),
+            Err(
+                std::sync::mpsc::TrySendError::Full(command)
+                | std::sync::mpsc::TrySendError::Disconnected(command),
+            ) => match command {
+                Command::Ingest(back) => refuse(back.block, SubmitError::Closed.into()),
+                Command::Append(_) | Command::Flush(_) | Command::Drain(_) => {
+                    Ok(Acknowledgement(answered))
+                }
+            },
+        }
+    }
+
+    fn charge(&self, block_bytes: usize) -> u32 {
+        let bytes = block_bytes.clamp(CHARGE_BYTES_MIN, self.shared.options.queue_bytes_max);
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ocelli_bus::block::{BlockBuilder, EntryHead, SealedBlock};
 use ocelli_bus::disk::{Disk, LogFile, RealDisk};
-use ocelli_bus::record::{DefinitionId, EntryKind};
+use ocelli_bus::record::{DefinitionId, EntryKind, StreamId};
 use ocelli_bus::{Bus, BusOptions, Delivery, Entry, ReadFrom, ReaderOptions, RecoveryReport};
 use ocelli_model::clock::{Clock, Monotonic, Rng, Sleep, WallMs};
 use ocelli_model::slot::SlotMs;
@@ -152,6 +152,19 @@ pub async fn held(bus: &Bus) -> Vec<(u64, u64)> {
                     .iter()
                     .map(|entry| (entry.seq().0, number_of(entry))),
             );
+        }
+    }
+    found
+}
+
+/// (seq, number) of a stream in log order.
+pub async fn held_of(bus: &Bus, stream: StreamId) -> Vec<(u64, u64)> {
+    let mut reader = bus.reader(ReaderOptions::from(ReadFrom::Oldest)).unwrap();
+    let mut found = Vec::new();
+    while let Some(delivery) = reader.next_held().await.unwrap() {
+        if let Delivery::Entries(entries) = delivery {
+            let of_stream = entries.iter().filter(|entry| entry.stream() == stream);
+            found.extend(of_stream.map(|entry| (entry.seq().0, number_of(entry))));
         }
     }
     found

@@ -1,0 +1,121 @@
+//! What this node holds of each origin, for capacity, links and quotas.
+//!
+//! Does: sum up segments by origin, say who the own one is. Does not: forecast (`capacity`),
+//! enforce (`retention`).
+//! In: the log's map and lane 1. Out: [`OriginFacts`], by origin; one definition.
+//! Cost: one pass over the segments' streams; asked for by people and by a tick, not per block.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ocelli_model::clock::WallMs;
+
+use crate::block::{BlockBuilder, EntryHead};
+use crate::definition::OriginDescription;
+use crate::log::LogMap;
+use crate::record::{EntryKind, Lane, OriginId, Seq, StreamId};
+use crate::shared::Shared;
+use crate::writer::queue::BusHandle;
+
+/// What is held of an origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginFacts {
+    /// Which.
+    pub origin: OriginId,
+    /// Who it is, if its lane 1 says so.
+    pub description: Option<Arc<OriginDescription>>,
+    /// Whether this node itself appends under it.
+    pub is_own: bool,
+    /// Bytes of its frames on disk, both lanes.
+    pub bytes: u64,
+    /// Bytes of its frames that came since the process began, duplicates not counted.
+    pub bytes_taken: u64,
+    /// When this node took the oldest block of data that it holds; `None` if it holds none.
+    pub first_received: Option<WallMs>,
+    /// When this node took the newest block of data.
+    pub last_received: Option<WallMs>,
+    /// Highest seq of its data.
+    pub highest: Seq,
+    /// Seqs of data below the highest that are neither held nor were.
+    pub missing: u64,
+}
+
+/// Says in lane 1 of the own origin who this node is, unless the last word on it says the same. The
+/// first block of a new origin, since nothing else was submitted yet.
+pub(crate) fn describe(shared: &Shared, handle: &BusHandle) {
+    let Some(description) = &shared.options.description else {
+        return;
+    };
+    let known = shared.views.definitions.origin_of(shared.origin);
+    if known.as_deref() == Some(description) {
+        return;
+    }
+    let now = shared.clock.wall();
+    let definition = description.clone().into_definition(now);
+    let mut body = Vec::new();
+    let mut builder = BlockBuilder::new();
+    let head = EntryHead::bare(EntryKind::Definition, now);
+    let is_built = definition.encode(&mut body).is_ok() && builder.push(&head, &body).is_ok();
+    let block = builder.seal().filter(|_| is_built);
+    let sent = block.map(|block| handle.try_submit(Lane::Definitions, block).is_ok());
+    if sent != Some(true) {
+        tracing::error!("this node's description is too long: upper tiers cannot name its origin");
+    }
+}
+
+/// Facts of all origins.
+pub(crate) fn facts(shared: &Shared) -> Vec<OriginFacts> {
+    let mut facts = shared.log.read(|map| {
+        let mut facts = BTreeMap::new();
+        for stream in map.streams.keys() {
+            let origin = stream.origin;
+            let of_origin = facts.entry(origin);
+            of_origin.or_insert_with(|| begin(map, origin));
+        }
+        for meta in map.segments.values() {
+            for (stream, of_stream) in &meta.index.streams {
+                let Some(of_origin) = facts.get_mut(&stream.origin) else {
+                    continue;
+                };
+                of_origin.bytes += of_stream.bytes;
+                if stream.lane == Lane::Data {
+                    widen(of_origin, of_stream.received);
+                }
+            }
+        }
+        facts
+    });
+    for (origin, of_origin) in &mut facts {
+        of_origin.is_own = *origin == shared.origin;
+        of_origin.description = shared.views.definitions.origin_of(*origin);
+    }
+    facts.into_values().collect()
+}
+
+fn begin(map: &LogMap, origin: OriginId) -> OriginFacts {
+    let data = map.streams.get(&StreamId::data(origin));
+    let highest = data.map_or(Seq(0), |state| state.covered.highest());
+    let covered = data.map_or(0, |state| state.covered.count());
+    let taken = |lane| {
+        let state = map.streams.get(&StreamId { origin, lane });
+        state.map_or(0, |state| state.bytes_taken)
+    };
+    OriginFacts {
+        origin,
+        description: None,
+        is_own: false,
+        bytes: 0,
+        bytes_taken: Lane::ALL.map(taken).iter().sum(),
+        first_received: None,
+        last_received: data.and_then(|state| state.head).map(|head| head.received),
+        highest,
+        missing: highest.0 - covered,
+    }
+}
+
+fn widen(facts: &mut OriginFacts, (first, last): (WallMs, WallMs)) {
+    let known = facts.first_received.unwrap_or(first);
+    facts.first_received = Some(known.min(first));
+    let known = facts.last_received.unwrap_or(last);
+    facts.last_received = Some(known.max(last));
+}
