@@ -125,7 +125,7 @@ fn read_gaps(shared: &Shared, until: LogPosition) -> io::Result<()> {
         };
         let block = Arc::new(block);
         for (index, view) in block.entries().iter().enumerate() {
-            if is_statement(view.head.kind) {
+            if is_statement(view.head.kind) && !block.is_fenced() {
                 Entry::new(&block, index)
                     .iter()
                     .for_each(|entry| shared.views.note_statement(entry));
