@@ -2,8 +2,8 @@
 //!
 //! Does: pick entries by their heads, keep what was taken per stream. Does not: find blocks
 //! (`block_reader`), decode bodies, wait on a sender.
-//! In: [`ReaderOptions`]. Out: [`Delivery`]s in log order: of a stream each seq once; what came live
-//! ascends, and so does what came as backfill, each for itself.
+//! In: [`ReaderOptions`]. Out: [`Delivery`]s in log order: of a stream each seq once; what came
+//! live ascends, and so does what came as backfill, each for itself.
 //! Slow: a reader that leaves the live tail reads from disk; it holds nothing back but its own
 //! chunk. One that retention overtakes is told so ([`Delivery::Trimmed`]) and goes on.
 

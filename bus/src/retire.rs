@@ -2,8 +2,9 @@
 //!
 //! Does: gather facts, save cursors, carry lane 1 over, unlink. Does not: decide (`retention`).
 //! In: the log's map and the durable cursors. Out: fewer segments; lane 1 of those in segment 0.
-//! Order: cursors and coverage durable, gaps durable, definitions durable, map, unlink, directory durable. So no
-//! cursor falls back before what was unlinked, no definition is lost, no reader finds a hole.
+//! Order: cursors and coverage durable, gaps durable, definitions durable, map, unlink, directory
+//! durable. So no cursor falls back before what was unlinked, nothing removed is sent here again,
+//! no definition is lost, no reader finds a hole.
 
 use std::fs::File;
 use std::io;

@@ -165,7 +165,8 @@ impl Writer {
         }
     }
 
-    /// Answers the duplicates whose seqs are durable now; the others with `refusal`, if there is one.
+    /// Answers the duplicates whose seqs are durable now; the others with `refusal`, if there is
+    /// one.
     pub(super) fn answer_duplicates(&mut self, refusal: Option<&AppendError>) {
         for waiting in std::mem::take(&mut self.duplicates) {
             let (stream, range) = (waiting.stream, waiting.range);

@@ -303,8 +303,8 @@ impl BusHandle {
     /// are missing) is said by the acknowledgement: see [`AppendError::is_transient`].
     ///
     /// # Errors
-    /// [`RefusedForeign`] with the block: [`IngestError::OwnOrigin`], or the disk is full or the bus
-    /// closed.
+    /// [`RefusedForeign`] with the block: [`IngestError::OwnOrigin`], or the disk is full or the
+    /// bus closed.
     pub async fn ingest(&self, block: ForeignBlock) -> Result<Acknowledgement, RefusedForeign> {
         let refuse = |block, error| Err(RefusedForeign { block, error });
         let stream = block.stream();
