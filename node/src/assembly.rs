@@ -5,6 +5,7 @@
 //! In: a configuration that was loaded. Out: a [`Node`] that runs until it is drained.
 //! Order at the start: directory, bus, listeners, runtime, API. At a stop: API, runtime, bus.
 
+pub mod access;
 pub mod node;
 mod notices;
 pub mod site;

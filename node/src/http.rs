@@ -3,7 +3,7 @@
 //! Does: bind the server to its listeners with limits, hold what all routes share, wire the routes.
 //! Does not: decide what a filter matches (`model`), read the bus by itself (`bus`), poll.
 //! In: [`ApiState`], bound [`Listeners`]. Out: a running server and its handle.
-//! Invariant: every request passes `guard` first; without a token the API reads only.
+//! Invariant: every request passes `guard` first, which looks its row up in `openapi`.
 
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -12,9 +12,13 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use arc_swap::ArcSwap;
 use ocelli_bus::read::RecordSource;
 use ocelli_model::clock::Clock;
+use rustls::ServerConfig;
 
+pub mod access;
+mod cursors;
 pub mod device_metrics;
 pub mod error;
 mod events;
@@ -31,8 +35,10 @@ mod parameters;
 mod resources;
 mod samples;
 mod subscribe;
+pub mod tls;
 pub mod view;
 
+pub use access::AccessList;
 pub use error::ApiError;
 pub use list::{ListQuery, page};
 pub use view::NodeView;
@@ -64,12 +70,15 @@ pub struct ApiState {
 }
 
 /// Bound sockets: binding comes first, so that a port in use is known before anything starts.
-#[derive(Debug)]
 pub struct Listeners {
     /// The configured address.
     pub tcp: std::net::TcpListener,
     /// `DATA_DIR/ocelli.sock`, mode 0660.
     pub unix: Option<UnixListener>,
+    /// Serves HTTPS on `tcp`; `None`: plain HTTP.
+    pub tls: Option<ServerConfig>,
+    /// Who is known; what is stored here later is in force from the next request on.
+    pub access: Arc<ArcSwap<AccessList>>,
 }
 
 /// A server and the handle that stops it.
@@ -85,11 +94,19 @@ pub struct RunningHttp {
 /// # Errors
 /// An I/O error if the sockets cannot be taken over.
 pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHttp> {
-    let Listeners { tcp, unix } = listeners;
+    let Listeners {
+        tcp,
+        unix,
+        tls,
+        access,
+    } = listeners;
     tcp.set_nonblocking(true)?;
     let own_address = tcp.local_addr()?.ip();
     let server = HttpServer::new(move || {
-        let policy = guard::Policy { own_address };
+        let policy = guard::Policy {
+            own_address,
+            access: Arc::clone(&access),
+        };
         App::new()
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(policy))
@@ -109,7 +126,11 @@ pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHt
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
-        .listen(tcp)?;
+        .on_connect(guard::note_connection);
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(tcp, tls)?,
+        None => server.listen(tcp)?,
+    };
     let server = match unix {
         Some(unix) => {
             unix.set_nonblocking(true)?;
@@ -128,6 +149,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(resources::routes)
         .configure(subscribe::routes)
         .configure(samples::routes)
+        .configure(cursors::routes)
         .configure(gaps::routes)
         .configure(events::routes)
         .configure(metrics_route::routes)
@@ -137,6 +159,10 @@ fn routes(config: &mut web::ServiceConfig) {
 #[cfg(test)]
 #[path = "http/http_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "http/scope_tests.rs"]
+mod scope_tests;
 
 #[cfg(test)]
 #[path = "http/reading_tests.rs"]

@@ -24,10 +24,12 @@ use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::resource::ResourceError;
 use tracing::{error, info, warn};
 
+use super::access::HttpAccess;
 use super::notices;
 use super::site::{Assembled, Counters, assemble};
 use super::view::AssembledView;
 use crate::clock::RealClock;
+use crate::http::tls::TlsError;
 use crate::http::{self, ApiState, Listeners};
 use crate::rng::RealRng;
 
@@ -71,6 +73,9 @@ pub enum NodeError {
     /// The node's own resource.
     #[error("node name and site make no resource: {0}; change `node.name` or `node.site`")]
     Own(#[from] ResourceError),
+    /// The API's certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The API server.
     #[error("cannot serve the API: {0}")]
     Serve(std::io::Error),
@@ -81,6 +86,7 @@ pub struct Node {
     bus: Arc<Bus>,
     runtime: Runtime,
     http: ServerHandle,
+    access: HttpAccess,
     address: SocketAddr,
     site: Arc<ArcSwap<Site>>,
     parked: Arc<ArcSwap<BTreeMap<String, String>>>,
@@ -104,7 +110,8 @@ impl Node {
         let (bus, report) = Bus::open(&data_dir, options_of(&config), Arc::clone(&clock), rng())?;
         let bus = Arc::new(bus);
         info!(origin = %report.origin, segments = report.segments, "bus open");
-        let (listeners, address) = listen(&config, &data_dir)?;
+        let access = HttpAccess::open(&config)?;
+        let (listeners, address) = listen(&config, &data_dir, &access)?;
         let recalled = recall(&bus, report.copied_from).await?;
         let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
         let arbiters = arbiters_of(&config);
@@ -154,6 +161,7 @@ impl Node {
             bus,
             runtime,
             http,
+            access,
             address,
             site,
             parked,
@@ -196,6 +204,7 @@ impl Node {
         } = loaded;
         let directory = self.directory.clone();
         let data_dir = config.node.data_dir.clone();
+        self.access.reload(&config)?;
         let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
         self.runtime.reload(Arc::clone(&site)).await?;
         self.site.store(site);
@@ -250,7 +259,11 @@ fn arbiters_of(config: &Config) -> usize {
         .unwrap_or(cores)
 }
 
-fn listen(config: &Config, data_dir: &Path) -> Result<(Listeners, SocketAddr), NodeError> {
+fn listen(
+    config: &Config,
+    data_dir: &Path,
+    access: &HttpAccess,
+) -> Result<(Listeners, SocketAddr), NodeError> {
     let wanted = config.listen.http;
     let refused = |source| NodeError::Listen {
         address: wanted.to_string(),
@@ -267,6 +280,8 @@ fn listen(config: &Config, data_dir: &Path) -> Result<(Listeners, SocketAddr), N
         Listeners {
             tcp,
             unix: Some(unix),
+            tls: access.server_config()?,
+            access: access.list(),
         },
         address,
     ))

@@ -130,6 +130,9 @@ pub(crate) struct GapsArgs {
     /// Only gaps of this cause, such as timeout or auth.
     #[arg(long, value_name = "CAUSE")]
     cause: Option<String>,
+    /// Only gaps of resources of this site.
+    #[arg(long, value_name = "SITE")]
+    site: Option<String>,
     /// From this time on: RFC 3339, or -15m.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
@@ -238,6 +241,7 @@ pub(crate) fn gaps(command: GapsCommand, streams: &mut Streams) -> Result<Exit, 
     let given = [
         ("plugin", &args.plugin),
         ("cause", &args.cause),
+        ("site", &args.site),
         ("from", &args.from),
         ("to", &args.to),
     ];

@@ -14,6 +14,7 @@ use ocelli_model::clock::WallMs;
 use ocelli_model::event::Severity;
 use serde_json::{Map, Value, json};
 
+use super::access::Caller;
 use super::list::{ListQuery, page};
 use super::parameters::Parameters;
 use super::{ApiError, ApiState};
@@ -57,7 +58,9 @@ async fn events(
 async fn event(
     state: web::Data<ApiState>,
     id: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
+    let own = Caller::filter_of(&request);
     let missing = || {
         let message = format!("no event {id:?} is known");
         ApiError::not_found(&message, "list them with /v1/events; the oldest leave")
@@ -66,6 +69,10 @@ async fn event(
     let ledger = state.records.bus().events();
     let found = ledger.list(1, None, |row| row.key == key);
     let row = found.first().ok_or_else(missing)?;
+    let resource = row.resource.as_deref();
+    if own.is_some_and(|own| !resource.is_some_and(|resource| own.matches(resource))) {
+        return Err(missing());
+    }
     Ok(HttpResponse::Ok().json(json_of(row)))
 }
 

@@ -1,26 +1,50 @@
-//! Who may ask: `Host` and `Origin` are checked, and without a token nothing changes.
+//! Who may ask: names and origins are checked, then who asks, then whether the route is theirs.
 //!
-//! Does: refuse names that a rebinding page would use, foreign pages, and every method but reading.
-//! Does not: know tokens or TLS; those come with `[[http.access]]`.
-//! In: a request head. Out: the request goes on, or an [`ApiError`].
+//! Does: refuse names that a rebinding page would use and foreign pages; find the caller; look the
+//! route's row up. Does not: know tokens (`access`) or rows (`openapi`).
+//! In: a request head. Out: the request goes on with its caller, or an [`ApiError`].
 
+use std::any::Any;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::web;
+use actix_web::rt::net::{TcpStream, UnixStream};
+use actix_web::{HttpMessage as _, web};
+use arc_swap::ArcSwap;
 
-use super::ApiError;
-
-/// POST is allowed where it only carries a long cursor.
-const READING_POSTS: &[&str] = &["/v1/subscribe"];
+use super::access::{AccessList, Caller, Came, Proof, Rule, verdict};
+use super::{ApiError, ApiState, openapi, tls};
 
 /// What the listener knows of itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Policy {
     pub(super) own_address: IpAddr,
+    pub(super) access: Arc<ArcSwap<AccessList>>,
+}
+
+/// What a connection is known by from its first moment on.
+#[derive(Debug, Clone, Default)]
+struct Connection {
+    is_socket: bool,
+    names: Vec<String>,
+}
+
+/// Notes how a connection came in, and the names of its client's certificate.
+pub(super) fn note_connection(stream: &dyn Any, data: &mut Extensions) {
+    let names = |tls: &TlsStream<TcpStream>| {
+        let certificates = tls.get_ref().1.peer_certificates();
+        certificates.and_then(<[_]>::first).map(tls::names_of)
+    };
+    let tls = stream.downcast_ref::<TlsStream<TcpStream>>();
+    data.insert(Connection {
+        is_socket: stream.is::<UnixStream>(),
+        names: tls.and_then(names).unwrap_or_default(),
+    });
 }
 
 /// Runs before every route.
@@ -28,135 +52,132 @@ pub(super) async fn check(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let caller = admit(&request)?;
+    request.extensions_mut().insert(caller);
+    next.call(request).await
+}
+
+fn admit(request: &ServiceRequest) -> Result<Arc<Caller>, ApiError> {
     let text = |name: header::HeaderName| {
         let value = request.headers().get(name)?;
         Some(value.to_str().unwrap_or("?").to_owned())
     };
-    let policy = request.app_data::<web::Data<Policy>>();
-    let own_address = policy.map_or(IpAddr::from([127, 0, 0, 1]), |policy| policy.own_address);
-    let verdict = judge(&Head {
+    let missing = || ApiError::unavailable("this listener has no policy", "report this");
+    let policy = request
+        .app_data::<web::Data<Policy>>()
+        .ok_or_else(missing)?;
+    let state = request
+        .app_data::<web::Data<ApiState>>()
+        .ok_or_else(missing)?;
+    let connection = request.conn_data::<Connection>();
+    let access = policy.access.load();
+    let came = match connection {
+        Some(connection) if connection.is_socket => Came::Socket,
+        _ if policy.own_address.is_loopback() => Came::Loopback,
+        _ => Came::Network,
+    };
+    let authorization = text(header::AUTHORIZATION);
+    let proof = Proof {
+        token: authorization.as_deref().map(bearer),
+        names: connection.map_or(&[], |connection| &connection.names),
+    };
+    let caller = access.caller(came, proof, state.clock.wall())?;
+    let pattern = request.match_pattern();
+    let head = Head {
         method: request.method(),
-        path: request.path(),
+        rule: pattern
+            .as_deref()
+            .map(|pattern| openapi::rule(request.method(), pattern)),
         host: text(header::HOST).as_deref(),
         origin: text(header::ORIGIN).as_deref(),
-        own_address,
-    });
-    if let Some(refused) = verdict {
-        return Err(refused.into());
+        has_token: proof.token.is_some(),
+        own_address: policy.own_address,
+        hosts: access.hosts(),
     }
-    next.call(request).await
+    .judge(&caller);
+    head.map_or(Ok(caller), Err)
+}
+
+/// The token of `Bearer TOKEN`; of any other scheme the whole, which nobody has.
+fn bearer(authorization: &str) -> &str {
+    match authorization.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => authorization,
+    }
 }
 
 /// What is judged of a request.
 struct Head<'a> {
     method: &'a Method,
-    path: &'a str,
+    /// `None`: no such path. `Some(None)`: not by this method.
+    rule: Option<Option<Rule>>,
     host: Option<&'a str>,
     origin: Option<&'a str>,
+    has_token: bool,
     own_address: IpAddr,
+    hosts: &'a [String],
 }
 
-fn judge(head: &Head<'_>) -> Option<ApiError> {
-    let refuse = |code, message: String, hint| {
-        Some(ApiError::new(StatusCode::FORBIDDEN, code, (&message, hint)))
-    };
-    // HTTP/1.0 clients send none; a page in a browser always does.
-    if let Some(host) = head
-        .host
-        .filter(|host| !is_own_name(host, head.own_address))
-    {
-        let message = format!("this node does not answer to the name {host:?}");
-        return refuse(
-            "host_refused",
-            message,
-            "ask it as localhost or by its address",
-        );
-    }
-    let is_own_page = |origin: &str| {
-        let authority = origin
-            .split_once("://")
-            .map_or(origin, |(_, authority)| authority);
-        head.host == Some(authority)
-    };
-    if let Some(origin) = head.origin.filter(|origin| !is_own_page(origin)) {
-        let message = format!("pages of {origin:?} may not ask this node");
-        return refuse(
-            "origin_refused",
-            message,
-            "ask from a script or from the node's own pages",
-        );
-    }
-    let is_reading = matches!(*head.method, Method::GET | Method::HEAD)
-        || (head.method == Method::POST && READING_POSTS.contains(&head.path));
-    if !is_reading {
-        let message = format!("{} changes something, which needs a token", head.method);
-        let error = ("read_only", "use the ocelli command on the node itself");
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        return Some(ApiError::new(status, error.0, (&message, error.1)));
-    }
-    None
-}
-
-/// `localhost`, a loopback address, or the address that the node listens on; with any port.
-fn is_own_name(host: &str, own_address: IpAddr) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    let is_own = |address: IpAddr| address.is_loopback() || address == own_address;
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_own)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head<'a>(host: &'a str, origin: Option<&'a str>) -> Head<'a> {
-        Head {
-            method: &Method::GET,
-            path: "/v1/resources",
-            host: Some(host),
-            origin,
-            own_address: IpAddr::from([192, 0, 2, 7]),
+impl Head<'_> {
+    /// `None`: the request goes on.
+    fn judge(&self, caller: &Caller) -> Option<ApiError> {
+        if let Some(refused) = self.foreign() {
+            return Some(refused);
+        }
+        match self.rule {
+            None => None,
+            Some(None) => {
+                let message = format!("{} is nothing that this route does", self.method);
+                let error = ("read_only", "see /v1/openapi.json for what it does");
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                Some(ApiError::new(status, error.0, (&message, error.1)))
+            }
+            Some(Some(rule)) => verdict(caller, rule),
         }
     }
 
-    #[test]
-    fn only_own_names_and_own_pages_are_answered() {
-        let check = |host: &str, origin: Option<&str>, is_allowed: bool| {
-            assert_eq!(
-                judge(&head(host, origin)).is_none(),
-                is_allowed,
-                "{host} {origin:?}"
-            );
+    fn foreign(&self) -> Option<ApiError> {
+        let refuse = |code, message: String, hint| {
+            Some(ApiError::new(StatusCode::FORBIDDEN, code, (&message, hint)))
         };
-        check("localhost:7780", None, true);
-        check("127.0.0.1:7780", None, true);
-        check("127.9.8.7", None, true);
-        check("[::1]:7780", None, true);
-        check("192.0.2.7:7780", None, true);
-        check("192.0.2.8:7780", None, false);
-        check("evil.example.com", None, false);
-        check("localhost.evil.example.com:7780", None, false);
-        check("", None, false);
-        check("localhost:7780", Some("http://localhost:7780"), true);
-        check("localhost:7780", Some("http://evil.example.com"), false);
-        check("localhost:7780", Some("null"), false);
+        // HTTP/1.0 clients send none; a page in a browser always does, and never has a token.
+        if let Some(host) = self
+            .host
+            .filter(|host| !self.has_token && !self.is_own_name(host))
+        {
+            let message = format!("this node does not answer to the name {host:?}");
+            let hint = "ask it as localhost or by its address, or add the name to http.hosts";
+            return refuse("host_refused", message, hint);
+        }
+        let is_own_page = |origin: &str| {
+            let authority = origin.split_once("://");
+            self.host == Some(authority.map_or(origin, |(_, authority)| authority))
+        };
+        let origin = self.origin.filter(|origin| !is_own_page(origin))?;
+        let message = format!("pages of {origin:?} may not ask this node");
+        let hint = "ask from a script or from the node's own pages";
+        refuse("origin_refused", message, hint)
     }
 
-    #[test]
-    fn what_changes_something_is_refused_and_a_reading_post_is_not() {
-        let check = |method: &Method, path: &str, is_allowed: bool| {
-            let head = Head {
-                method,
-                path,
-                ..head("localhost", None)
-            };
-            assert_eq!(judge(&head).is_none(), is_allowed, "{method} {path}");
+    /// `localhost`, a loopback address, the address listened on, a configured name; any port.
+    /// Where all addresses are listened on, each is its own: a name is what rebinding needs.
+    fn is_own_name(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or(""),
+            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
         };
-        check(&Method::HEAD, "/v1/status", true);
-        check(&Method::POST, "/v1/subscribe", true);
-        check(&Method::POST, "/v1/resources", false);
-        check(&Method::DELETE, "/v1/subscribe", false);
+        let is_own = |address: IpAddr| {
+            address.is_loopback()
+                || address == self.own_address
+                || self.own_address.is_unspecified()
+        };
+        let is_known = |known: &String| known.eq_ignore_ascii_case(name);
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse().is_ok_and(is_own)
+            || self.hosts.iter().any(is_known)
     }
 }
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -65,6 +65,32 @@ impl NodeView for Fixed {
     }
 }
 
+/// A plain listener and nobody known.
+pub(super) fn plain(tcp: TcpListener) -> Listeners {
+    let access = with_access(tcp.local_addr().unwrap(), "");
+    Listeners {
+        tcp,
+        unix: None,
+        tls: None,
+        access,
+    }
+}
+
+/// Those whom `text` names.
+pub(super) fn with_access(address: std::net::SocketAddr, text: &str) -> Arc<ArcSwap<AccessList>> {
+    let mut sources = ocelli_config::Sources::new();
+    let text = format!("[listen]\nhttp = \"{address}\"\n{text}");
+    sources.push(ocelli_config::Source::file("/etc/ocelli.toml", text));
+    let options = ocelli_config::LoadOptions {
+        hostname: "n1",
+        is_strict: true,
+    };
+    let loaded = ocelli_config::load(sources, options).unwrap_or_else(|error| panic!("{error}"));
+    let (list, unusable) = AccessList::open(&loaded.config, &crate::secrets::process_secrets());
+    assert!(unusable.is_empty(), "{unusable:?}");
+    Arc::new(ArcSwap::from_pointee(list))
+}
+
 /// Status and body of each path.
 async fn ask(is_ready: bool, paths: &[&str]) -> Vec<(u16, String)> {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -81,7 +107,7 @@ async fn ask(is_ready: bool, paths: &[&str]) -> Vec<(u16, String)> {
         records,
         clock,
     };
-    let running = serve(state, Listeners { tcp, unix: None }).unwrap();
+    let running = serve(state, plain(tcp)).unwrap();
     let server = actix_rt::spawn(running.server);
     let mut answers = Vec::new();
     for path in paths {

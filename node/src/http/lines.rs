@@ -6,12 +6,18 @@
 //! Full: a client that takes no chunk within [`SEND_TIMEOUT`] is cut off; its cursor goes on.
 
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use futures_util::stream::unfold;
+use ocelli_model::clock::Clock;
 use tokio::sync::mpsc::{Sender, channel};
+
+use super::access::Pace;
 
 /// Bytes at which lines are sent even if more are at hand.
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;
@@ -29,6 +35,7 @@ pub(super) struct LineSender {
     /// Lines that wait to be sent.
     pub(super) lines: Vec<u8>,
     sender: Sender<Result<Bytes, io::Error>>,
+    pace: Option<(Arc<Pace>, Arc<dyn Clock>)>,
 }
 
 impl LineSender {
@@ -48,9 +55,16 @@ impl LineSender {
             Self {
                 lines: Vec::with_capacity(2 * CHUNK_BYTES),
                 sender,
+                pace: None,
             },
             response,
         )
+    }
+
+    /// The same, sent no faster than `pace` allows.
+    pub(super) fn paced(mut self, pace: Option<Arc<Pace>>, clock: &Arc<dyn Clock>) -> Self {
+        self.pace = pace.map(|pace| (pace, Arc::clone(clock)));
+        self
     }
 
     /// Sends what waits, if anything does.
@@ -65,10 +79,27 @@ impl LineSender {
             &mut self.lines,
             Vec::with_capacity(2 * CHUNK_BYTES),
         ));
+        let bytes = chunk.len();
         let sent = tokio::time::timeout(SEND_TIMEOUT, self.sender.send(Ok(chunk))).await;
         match sent {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => self.wait_for_pace(bytes).await,
             _ => Err(ClientGone),
+        }
+    }
+
+    /// Waits as long as the caller's pace says; a client that leaves ends the wait.
+    async fn wait_for_pace(&self, bytes: usize) -> Result<(), ClientGone> {
+        let Some((pace, clock)) = &self.pace else {
+            return Ok(());
+        };
+        let now = clock.monotonic();
+        let wait = pace.wait_after(bytes, now);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        match select(clock.sleep_until(now.after(wait)), pin!(self.gone())).await {
+            Either::Left(_) => Ok(()),
+            Either::Right(_) => Err(ClientGone),
         }
     }
 

@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpRequest, HttpResponse};
 use ocelli_model::filter::{Filter, Vocabulary};
 use ocelli_model::resource::Resource;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ApiError;
+use super::access::{Caller, both};
 
 /// Items a page unless asked otherwise.
 const LIMIT_DEFAULT: usize = 500;
@@ -38,11 +39,11 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// The resource filter, if one was given.
+    /// The resource filter that was given, and the caller's.
     ///
     /// # Errors
     /// 400 with the place of the mistake.
-    pub fn resource_filter(&self) -> Result<Option<Filter>, ApiError> {
+    pub fn resource_filter(&self, request: &HttpRequest) -> Result<Option<Filter>, ApiError> {
         let parse = |text: &String| {
             let vocabulary: Arc<Vocabulary> = Vocabulary::resource();
             Filter::parse(text, &vocabulary).map_err(|error| {
@@ -50,7 +51,8 @@ impl ListQuery {
                 ApiError::bad_request(&format!("filter: {error}"), hint)
             })
         };
-        self.filter.as_ref().map(parse).transpose()
+        let given = self.filter.as_ref().map(parse).transpose()?;
+        Ok(both(given, Caller::filter_of(request)))
     }
 
     /// Whether `resource` passes `filter`.

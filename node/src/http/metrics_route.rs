@@ -48,7 +48,7 @@ async fn devices(
         filter: query.filter.clone(),
         ..ListQuery::default()
     };
-    let filter = list.resource_filter()?;
+    let filter = list.resource_filter(&request)?;
     let format = match query.naming {
         Naming::Panoptes => accepted(&request),
         Naming::SnmpExporter => Format::BareText004,

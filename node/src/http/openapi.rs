@@ -1,11 +1,14 @@
 //! `/v1/openapi.json`: the API described for machines, from one table.
 //!
-//! Does: hold every route with its parameters and answers in [`ROUTES`], build the document.
+//! Does: hold every route with its parameters, answers and who may use it, build the document.
 //! Does not: route; each module registers its own, and a test compares both ways.
 //! In: the table. Out: OpenAPI 3.0.3.
 
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
+
+use super::access::Rule;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/v1/openapi.json", web::get().to(document_route));
@@ -16,13 +19,15 @@ async fn document_route() -> HttpResponse {
 }
 
 /// One path.
-struct Route {
+pub(super) struct Route {
     /// As registered, without patterns: `{id}`.
-    path: &'static str,
-    methods: &'static [&'static str],
+    pub(super) path: &'static str,
+    pub(super) methods: &'static [&'static str],
     summary: &'static str,
     parameters: &'static [Parameter],
     answers: &'static [&'static str],
+    /// Who may use it.
+    pub(super) rule: Rule,
 }
 
 /// Name and meaning of a query parameter, or of one in the path if that names it.
@@ -62,44 +67,78 @@ const fn get(
         summary,
         parameters,
         answers,
+        rule: Rule::Resources,
     }
 }
 
+impl Route {
+    /// Open to everyone who reaches the port.
+    const fn open(mut self) -> Self {
+        self.rule = Rule::Open;
+        self
+    }
+
+    /// About the node, not about resources.
+    const fn of_node(mut self) -> Self {
+        self.rule = Rule::Node;
+        self
+    }
+}
+
+/// What a registered route demands; `None`: no row, so that it is not served.
+pub(super) fn rule(method: &Method, pattern: &str) -> Option<Rule> {
+    let path = pattern.replace(":.*}", "}");
+    let method = match method.as_str() {
+        "HEAD" => "get".to_owned(),
+        other => other.to_ascii_lowercase(),
+    };
+    let has_method = |route: &&Route| route.methods.contains(&method.as_str());
+    let route = ROUTES
+        .iter()
+        .filter(has_method)
+        .find(|route| route.path == path);
+    route.map(|route| route.rule)
+}
+
 /// All routes.
-const ROUTES: &[Route] = &[
-    get("/livez", "Whether the process answers", &[], TEXT),
-    get("/-/healthy", "As /livez", &[], TEXT),
+pub(super) const ROUTES: &[Route] = &[
+    get("/livez", "Whether the process answers", &[], TEXT).open(),
+    get("/-/healthy", "As /livez", &[], TEXT).open(),
     get(
         "/readyz",
         "Whether the node works",
         &[("verbose", "Each condition on a line")],
         TEXT,
-    ),
+    )
+    .open(),
     get(
         "/healthz",
         "As /readyz",
         &[("verbose", "Each condition on a line")],
         TEXT,
-    ),
+    )
+    .open(),
     get(
         "/-/ready",
         "As /readyz",
         &[("verbose", "Each condition on a line")],
         TEXT,
-    ),
+    )
+    .open(),
     get(
         "/metrics",
         "What ocelli counts about itself",
         &[],
         EXPOSITION,
-    ),
+    )
+    .of_node(),
     get(
         "/v1/metrics",
         "Last values of the resources; 413 beyond 100,000 series",
         &[FILTER, GROUP, ("naming", "panoptes or snmp_exporter")],
         EXPOSITION,
     ),
-    get("/v1/openapi.json", "This document", &[], JSON),
+    get("/v1/openapi.json", "This document", &[], JSON).open(),
     get(
         "/v1/status",
         "Name, site, version, counts, warnings",
@@ -191,6 +230,28 @@ const ROUTES: &[Route] = &[
         ],
         &["application/x-ndjson", "text/csv"],
     ),
+    get(
+        "/v1/cursors",
+        "Durable readers of this node, and how far they have come",
+        &[LIMIT, AFTER, FIELDS],
+        JSON,
+    )
+    .of_node(),
+    get(
+        "/v1/cursors/{name}",
+        "One durable reader",
+        &[("name", "Name of the cursor")],
+        JSON,
+    )
+    .of_node(),
+    Route {
+        path: "/v1/cursors/{name}",
+        methods: &["post", "delete"],
+        summary: "POST: read all that is held once more; DELETE: hold nothing any more",
+        parameters: &[("name", "Name of the cursor")],
+        answers: JSON,
+        rule: Rule::Operate,
+    },
     Route {
         path: "/v1/subscribe",
         methods: &["get", "post"],
@@ -208,6 +269,7 @@ const ROUTES: &[Route] = &[
             ("include", "gaps, events, cursors"),
         ],
         answers: &["application/x-ndjson", "text/event-stream"],
+        rule: Rule::Resources,
     },
 ];
 
@@ -218,7 +280,10 @@ fn document() -> Value {
         let operation = operation(route);
         let methods = route.methods.iter();
         let by_method = methods.map(|method| ((*method).to_owned(), operation.clone()));
-        paths.insert(route.path.to_owned(), Value::Object(by_method.collect()));
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Value::Object(path) = path {
+            path.extend(by_method);
+        }
     }
     let error = json!({"type": "object", "required": ["error"], "properties": {"error": {
         "type": "object",

@@ -14,6 +14,7 @@ use ocelli_model::units::parse_duration;
 use serde_json::Value;
 
 use super::ApiError;
+use super::access::{Caller, both};
 
 /// Most values of one name: groups and metrics of a large schema.
 const VALUES_MAX: usize = 1_024;
@@ -22,9 +23,13 @@ const SELECTING: [&str; 3] = ["filter", "group", "metric"];
 /// Numbers above this are milliseconds, not seconds: the year 5138.
 const SECONDS_MAX: f64 = 1e11;
 
-/// Names and values as given, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Parameters(Vec<(String, String)>);
+/// Names and values as given, in order, and the caller's own filter, which narrows every answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parameters {
+    pairs: Vec<(String, String)>,
+    /// What the caller sees at all.
+    narrow: Option<Filter>,
+}
 
 impl Parameters {
     /// Those of the query string; `known` are the route's beside the selecting ones.
@@ -35,7 +40,8 @@ impl Parameters {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
             .map_err(|error| bad(&error.to_string()))?
             .into_inner();
-        Self(pairs).checked(known)
+        let narrow = Caller::filter_of(request);
+        Self { pairs, narrow }.checked(known)
     }
 
     /// The same with those of a POST body added: a JSON object, or a bare cursor as `from`.
@@ -50,7 +56,7 @@ impl Parameters {
             return Ok(self);
         }
         if !text.starts_with('{') {
-            self.0.push(("from".to_owned(), text.to_owned()));
+            self.pairs.push(("from".to_owned(), text.to_owned()));
             return Ok(self);
         }
         let value: Value = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
@@ -62,7 +68,7 @@ impl Parameters {
                 let text = value
                     .as_str()
                     .map_or_else(|| value.to_string(), str::to_owned);
-                self.0.push((name.clone(), text));
+                self.pairs.push((name.clone(), text));
             }
         }
         self.checked(known)
@@ -74,13 +80,13 @@ impl Parameters {
                 || known.contains(&name)
                 || (known.contains(&"dimension.") && name.starts_with("dimension."))
         };
-        if self.0.len() > VALUES_MAX {
+        if self.pairs.len() > VALUES_MAX {
             return Err(bad(&format!(
                 "{} parameters; {VALUES_MAX} is the limit",
-                self.0.len()
+                self.pairs.len()
             )));
         }
-        match self.0.iter().find(|(name, _)| !is_known(name)) {
+        match self.pairs.iter().find(|(name, _)| !is_known(name)) {
             Some((name, _)) => {
                 let message = format!("unknown parameter {name:?}");
                 let all: Vec<&str> = SELECTING.iter().chain(known).copied().collect();
@@ -95,13 +101,13 @@ impl Parameters {
 
     /// The last value of a name.
     pub(super) fn one(&self, name: &str) -> Option<&str> {
-        let mut values = self.0.iter().rev().filter(|(given, _)| given == name);
+        let mut values = self.pairs.iter().rev().filter(|(given, _)| given == name);
         values.next().map(|(_, value)| value.as_str())
     }
 
     /// All values of a name; commas separate values too.
     pub(super) fn many(&self, name: &str) -> Vec<String> {
-        let values = self.0.iter().filter(|(given, _)| given == name);
+        let values = self.pairs.iter().filter(|(given, _)| given == name);
         let parts = values.flat_map(|(_, value)| value.split(','));
         parts
             .map(str::trim)
@@ -112,7 +118,7 @@ impl Parameters {
 
     /// (dimension, value) of `dimension.NAME=value`.
     pub(super) fn dimensions(&self) -> Vec<(String, String)> {
-        let named = self.0.iter().filter_map(|(name, value)| {
+        let named = self.pairs.iter().filter_map(|(name, value)| {
             Some((name.strip_prefix("dimension.")?.to_owned(), value.clone()))
         });
         named.collect()
@@ -177,7 +183,7 @@ impl Parameters {
         })
     }
 
-    /// The filter.
+    /// The filter that was given, and the caller's.
     ///
     /// # Errors
     /// 400 with the place of the mistake.
@@ -188,7 +194,8 @@ impl Parameters {
                 ApiError::bad_request(&format!("filter: {error}"), hint)
             })
         };
-        self.one("filter").map(parse).transpose()
+        let given = self.one("filter").map(parse).transpose()?;
+        Ok(both(given, self.narrow.clone()))
     }
 
     /// Filter, groups and metrics.
@@ -251,13 +258,17 @@ mod tests {
     #[test]
     fn repeated_and_comma_separated_values_add_up_and_the_last_single_one_wins() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let given = Parameters(vec![
+        let pairs = vec![
             pair("group", "a,b"),
             pair("group", "c"),
             pair("from", "now"),
             pair("from", "latest"),
             pair("dimension.interface_name", "lo"),
-        ]);
+        ];
+        let given = Parameters {
+            pairs,
+            narrow: None,
+        };
         assert_eq!(given.many("group"), ["a", "b", "c"]);
         assert_eq!(given.one("from"), Some("latest"));
         assert_eq!(given.dimensions(), [pair("interface_name", "lo")]);

@@ -14,7 +14,7 @@ use ocelli_model::schema::{DimensionDef, GroupSchema, MetricDef, Schema};
 use ocelli_model::slot::{Epoch, SlotMs};
 use serde_json::Value;
 
-use super::tests::{Fixed, resource};
+use super::tests::{Fixed, plain, resource};
 use super::*;
 use crate::clock::RealClock;
 use crate::rng::RealRng;
@@ -144,7 +144,7 @@ pub(super) async fn get_accepting(url: String, accept: &str) -> (u16, String, St
 pub(super) async fn with_server<T>(node: &Node, ask: impl AsyncFnOnce(String) -> T) -> T {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", tcp.local_addr().unwrap());
-    let running = serve(node.state.clone(), Listeners { tcp, unix: None }).unwrap();
+    let running = serve(node.state.clone(), plain(tcp)).unwrap();
     let server = actix_rt::spawn(running.server);
     let answer = ask(base).await;
     running.handle.stop(false).await;

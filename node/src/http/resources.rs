@@ -2,11 +2,15 @@
 //!
 //! Does: list and get, by the list rules. Does not: hold them (`view`). In: a query. Out: JSON.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::access::Caller;
 use super::view::{PluginView, ResourceView};
 use super::{ApiError, ApiState, ListQuery, page};
+
+/// What `/v1/status` tells a caller with a filter, beside the number of resources it sees.
+const STATUS_OF_ALL: [&str; 5] = ["node", "site", "tier", "version", "uptime_s"];
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -20,8 +24,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 async fn resources(
     state: web::Data<ApiState>,
     query: web::Query<ListQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let filter = query.resource_filter()?;
+    let filter = query.resource_filter(&request)?;
     let all = state.view.resources();
     let matching = all
         .iter()
@@ -36,11 +41,17 @@ async fn resources(
 async fn resource(
     state: web::Data<ApiState>,
     id: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
+    let own = Caller::filter_of(&request);
     let all = state.view.resources();
-    let mut found: Vec<&ResourceView> = all.iter().filter(|view| view.id == *id).collect();
+    let seen = || {
+        all.iter()
+            .filter(|view| ListQuery::passes(own.as_ref(), &view.resource))
+    };
+    let mut found: Vec<&ResourceView> = seen().filter(|view| view.id == *id).collect();
     if found.is_empty() {
-        found = all.iter().filter(|view| answers_to(view, &id)).collect();
+        found = seen().filter(|view| answers_to(view, &id)).collect();
     }
     match found.as_slice() {
         [] => {
@@ -73,8 +84,9 @@ fn answers_to(view: &ResourceView, name: &str) -> bool {
 async fn plugins(
     state: web::Data<ApiState>,
     query: web::Query<ListQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let all = state.view.plugins();
+    let all = plugins_seen(&state, &request);
     page(
         &query,
         all.iter()
@@ -82,11 +94,36 @@ async fn plugins(
     )
 }
 
+/// Of a caller with a filter: the plugins that work on a resource that passes, counting these.
+fn plugins_seen(state: &ApiState, request: &HttpRequest) -> Vec<PluginView> {
+    let mut plugins = state.view.plugins().to_vec();
+    let Some(own) = Caller::filter_of(request) else {
+        return plugins;
+    };
+    let resources = state.view.resources();
+    let seen = resources
+        .iter()
+        .filter(|view| own.matches(view.resource.as_ref()));
+    let pairs: Vec<&str> = seen
+        .flat_map(|view| view.plugins.iter().map(|pair| pair.plugin.as_str()))
+        .collect();
+    plugins.retain_mut(|plugin| {
+        let working = pairs.iter().filter(|name| **name == plugin.name);
+        plugin.resources = working.count();
+        // Its filter and its troubles may speak of resources that this caller does not see.
+        plugin.filter.clear();
+        plugin.parked = None;
+        plugin.resources > 0
+    });
+    plugins
+}
+
 async fn plugin(
     state: web::Data<ApiState>,
     name: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let all = state.view.plugins();
+    let all = plugins_seen(&state, &request);
     let found = all.iter().find(|view| view.name == *name);
     let view = found.ok_or_else(|| {
         ApiError::not_found(&format!("no plugin {name:?}"), "list them with /v1/plugins")
@@ -94,8 +131,18 @@ async fn plugin(
     Ok(HttpResponse::Ok().json(to_json(view)))
 }
 
-async fn status(state: web::Data<ApiState>) -> HttpResponse {
-    HttpResponse::Ok().json(state.view.status())
+async fn status(state: web::Data<ApiState>, request: HttpRequest) -> HttpResponse {
+    let mut status = state.view.status();
+    if let (Some(own), Value::Object(status)) = (Caller::filter_of(&request), &mut status) {
+        // Counts of the whole node would tell of what lies outside the filter.
+        status.retain(|key, _| STATUS_OF_ALL.contains(&key.as_str()));
+        let resources = state.view.resources();
+        let seen = resources
+            .iter()
+            .filter(|view| own.matches(view.resource.as_ref()));
+        status.insert("resources".to_owned(), json!(seen.count()));
+    }
+    HttpResponse::Ok().json(status)
 }
 
 fn to_json(view: &impl serde::Serialize) -> Value {

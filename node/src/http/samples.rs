@@ -16,6 +16,7 @@ use ocelli_model::clock::WallMs;
 use ocelli_model::panoptes::Projection;
 use serde_json::{Map, Value, json};
 
+use super::access::Caller;
 use super::lines::{ClientGone, LineSender};
 use super::parameters::Parameters;
 use super::{ApiError, ApiState};
@@ -108,12 +109,12 @@ async fn samples(
     };
     // A sample is taken by the node after it was measured: reading from its own time on finds it.
     let from = from.map_or(StartFrom::Oldest, StartFrom::Time);
-    let request = SubscriptionRequest {
+    let wanted_records = SubscriptionRequest {
         selection,
         from,
         ..SubscriptionRequest::default()
     };
-    let subscription = Subscription::begin(&state.records, request)
+    let subscription = Subscription::begin(&state.records, wanted_records)
         .map_err(|error| ApiError::unavailable(&error.to_string(), "try again later"))?;
     let content_type = if is_csv {
         "text/csv"
@@ -121,6 +122,8 @@ async fn samples(
         "application/x-ndjson"
     };
     let (lines, response) = LineSender::open(content_type);
+    let pace = Caller::of(&request).and_then(|caller| caller.pace());
+    let lines = lines.paced(pace, &state.clock);
     let reading = Reading {
         wanted,
         is_csv,

@@ -28,6 +28,7 @@ use ocelli_model::panoptes::{
 };
 use ocelli_model::resource::{Resource, ResourceId};
 
+use super::access::Caller;
 use super::lines::{ClientGone, LineSender};
 use super::parameters::{Parameters, parse_time};
 use super::{ApiError, ApiState};
@@ -85,6 +86,7 @@ async fn subscribe(
     };
     // One stream per node is in order already; the parameter is taken for the sake of scripts.
     given.choice("order", &[("seq", ())])?;
+    let caller = Caller::of(&request);
     let last_event = request
         .headers()
         .get("last-event-id")
@@ -101,15 +103,25 @@ async fn subscribe(
         include,
         rebase: given.switch("rebase")?,
     };
+    let places = match &caller {
+        Some(caller) => caller.subscribe()?,
+        None => Vec::new(),
+    };
     let subscription = Subscription::begin(&state.records, request).map_err(refused)?;
     let content_type = match format {
         Format::Ndjson | Format::Records => "application/x-ndjson",
         Format::Sse => "text/event-stream",
     };
     let (lines, response) = LineSender::open(content_type);
+    let pace = caller.and_then(|caller| caller.pace());
+    let lines = lines.paced(pace, &state.clock);
     let projection = subscription.selection().projection().clone();
     let writer = Writer::new(format, with_cursors, projection);
-    actix_web::rt::spawn(run(subscription, writer, lines, Arc::clone(&state.clock)));
+    let clock = Arc::clone(&state.clock);
+    actix_web::rt::spawn(async move {
+        run(subscription, writer, lines, clock).await;
+        drop(places);
+    });
     Ok(response)
 }
 
