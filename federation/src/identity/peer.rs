@@ -47,6 +47,8 @@ pub struct PeerIdentity {
     pub scope: SiteScope,
     /// Number under which its issuer revokes it.
     pub serial: Serial,
+    /// SHA-256 of its issuer's name: serials are unique under one issuer only.
+    pub issuer: [u8; 32],
     /// Start of validity, milliseconds since 1970.
     pub not_before_ms: i64,
     /// End of validity, milliseconds since 1970.
@@ -125,6 +127,13 @@ impl Serial {
         }
     }
 
+    /// The serial of a number; zero is none and becomes one.
+    pub(super) fn from_number(number: u128) -> Self {
+        let bytes = number.max(1).to_be_bytes();
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        Self(bytes.get(zeros..).unwrap_or_default().to_vec())
+    }
+
     /// Big-endian bytes without leading zeros.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -200,6 +209,7 @@ impl PeerIdentity {
             identity,
             scope,
             serial: Serial::from_bytes(serial).map_err(|_| PeerIdentityError::Serial { bytes })?,
+            issuer: digest_of(certificate.issuer().as_raw()),
             not_before_ms: ms(certificate.validity().not_before.timestamp()),
             not_after_ms: ms(certificate.validity().not_after.timestamp()),
             fingerprint: fingerprint_of(der),

@@ -153,3 +153,7 @@ impl fmt::Debug for RevocationList {
         shown.finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "revocation_tests.rs"]
+mod tests;

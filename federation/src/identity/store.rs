@@ -18,6 +18,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio::sync::watch;
 
+use super::joining::is_joining;
 use super::material::{IdentityMaterial, certificates_of};
 use super::peer::{PeerIdentity, PeerIdentityError};
 use super::revocation::{Applied, RevocationError, RevocationList};
@@ -172,6 +173,14 @@ impl IdentityStore {
         // A node without a clock takes all certificates for expired rather than for valid.
         let now = now.unwrap_or(UnixTime::since_unix_epoch(std::time::Duration::MAX));
         self.judge(chain, Purpose::Client, expected, now)
+    }
+
+    /// Whether a connection is one of a node that has a join token only, which
+    /// [`Admission::NodesAndJoining`](super::Admission) let in.
+    #[must_use]
+    pub fn is_joining(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let mesh = &self.own().identity.mesh;
+        chain.first().is_some_and(|first| is_joining(first, mesh))
     }
 
     pub(super) fn judge(

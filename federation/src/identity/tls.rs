@@ -270,3 +270,7 @@ impl ResolvesClientCert for Resolver {
         true
     }
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

@@ -239,6 +239,12 @@ impl Trust {
         Ok((trust, Applied::New { number }))
     }
 
+    /// The roots, DER.
+    #[must_use]
+    pub fn roots(&self) -> &[Vec<u8>] {
+        &self.roots
+    }
+
     /// The lists in force, at most one an issuer.
     #[must_use]
     pub fn lists(&self) -> &[Arc<RevocationList>] {
