@@ -12,6 +12,7 @@ pub mod enrichment;
 pub mod event;
 pub mod filter;
 pub mod gap;
+pub mod influx;
 pub mod oid;
 pub mod panoptes;
 pub mod profile;

@@ -204,6 +204,20 @@ async fn a_subscriber_gets_groups_records_and_a_cursor_that_goes_on() {
             events[0]
         );
         assert!(events[2].starts_with("id: 1~"), "{}", events[2]);
+        let all = "format=influx&from=oldest&include=gaps";
+        let points = lines(format!("{base}/v1/subscribe?{all}"), 3).await;
+        let point = "interface,interface_name=lo,resource_class=";
+        assert!(points[0].starts_with(point), "{}", points[0]);
+        assert!(
+            points[1].contains(" bits_in__counter=6000i,bits_in__gauge=10,mtu__gauge=1500i "),
+            "{}",
+            points[1]
+        );
+        assert!(
+            points[2].starts_with("# {\"type\":\"gap\""),
+            "{}",
+            points[2]
+        );
     })
     .await;
 }

@@ -2,7 +2,7 @@
 //!
 //! Does: read the request, run the subscription engine of `bus` for one client, write its lines.
 //! Does not: filter or keep cursors itself.
-//! In: GET, or POST where the cursor is long. Out: `ndjson`, `records` or `sse`, without an end.
+//! In: GET, or POST where the cursor is long. Out: `ndjson`, `records`, `sse` or `influx`, endless.
 //! Slow clients: see `lines`; `durable` goes on from disk, `latest` tells what it skipped.
 
 use std::collections::HashMap;
@@ -23,6 +23,7 @@ use ocelli_bus::read::{
     SubscriptionRequest, render_cursor, render_lag, render_trimmed,
 };
 use ocelli_model::clock::{Clock, Monotonic};
+use ocelli_model::influx::InfluxRenderer;
 use ocelli_model::panoptes::{
     GroupRenderer, PollingStatus, Projection, ResourceJson, StatusGroup, render_status,
 };
@@ -62,6 +63,7 @@ enum Format {
     Ndjson,
     Records,
     Sse,
+    Influx,
 }
 
 async fn subscribe(
@@ -79,6 +81,7 @@ async fn subscribe(
         ("ndjson", Format::Ndjson),
         ("records", Format::Records),
         ("sse", Format::Sse),
+        ("influx", Format::Influx),
     ];
     let format = match given.one("format") {
         None if is_event_stream => Format::Sse,
@@ -111,6 +114,7 @@ async fn subscribe(
     let content_type = match format {
         Format::Ndjson | Format::Records => "application/x-ndjson",
         Format::Sse => "text/event-stream",
+        Format::Influx => "text/plain; charset=utf-8",
     };
     let (lines, response) = LineSender::open(content_type);
     let pace = caller.and_then(|caller| caller.pace());
@@ -151,7 +155,7 @@ fn start_from(
     }
 }
 
-/// `ndjson` is groups alone unless asked; the others have every kind unless asked.
+/// `ndjson` and `influx` are data alone unless asked; the others have every kind unless asked.
 fn included(given: &Parameters, format: Format) -> Result<(Include, bool), ApiError> {
     let kinds = given.many("include");
     if let Some(unknown) = kinds
@@ -164,7 +168,7 @@ fn included(given: &Parameters, format: Format) -> Result<(Include, bool), ApiEr
             "choose of gaps, events, cursors",
         ));
     }
-    if kinds.is_empty() && format != Format::Ndjson {
+    if kinds.is_empty() && !matches!(format, Format::Ndjson | Format::Influx) {
         return Ok((
             Include {
                 gaps: true,
@@ -273,6 +277,7 @@ struct Writer {
     has_status: bool,
     groups: GroupRenderer,
     records: RecordRenderer,
+    influx: InfluxRenderer,
     resources: HashMap<ResourceId, (Arc<Resource>, ResourceJson)>,
     line: Vec<u8>,
     cursor_bytes: usize,
@@ -287,7 +292,8 @@ impl Writer {
             with_cursors,
             has_status: projection.groups.iter().any(|group| group == STATUS_GROUP),
             groups: GroupRenderer::new(projection.clone()),
-            records: RecordRenderer::new(projection),
+            records: RecordRenderer::new(projection.clone()),
+            influx: InfluxRenderer::new(projection),
             resources: HashMap::new(),
             line: Vec::new(),
             cursor_bytes: 0,
@@ -303,6 +309,9 @@ impl Writer {
             Item::Record(record) if self.format == Format::Ndjson => {
                 return self.write_groups(record, into);
             }
+            Item::Record(record) if self.format == Format::Influx && is_batch(record) => {
+                return self.write_influx(record, into);
+            }
             Item::Record(record) => self.records.render(record, &mut self.line),
             Item::Lag { skipped } => render_lag(*skipped, &mut self.line),
             Item::Trimmed { from, to } => render_trimmed(*from, *to, &mut self.line),
@@ -310,12 +319,21 @@ impl Writer {
         if self.line.is_empty() {
             return;
         }
-        if self.format == Format::Sse {
-            into.extend_from_slice(b"data: ");
-        }
+        into.extend_from_slice(match self.format {
+            Format::Sse => b"data: ",
+            // Line protocol has comments; everything but data is one.
+            Format::Influx => b"# ",
+            Format::Ndjson | Format::Records => b"",
+        });
         into.extend_from_slice(&self.line);
         if self.format == Format::Sse {
             into.push(b'\n');
+        }
+    }
+
+    fn write_influx(&self, record: &Record, into: &mut Vec<u8>) {
+        if let (Payload::Batch(batch), Some(resource)) = (&record.payload, &record.resource) {
+            self.influx.render(batch, resource, into);
         }
     }
 
@@ -378,6 +396,9 @@ impl Writer {
             }
             self.line.extend_from_slice(b"data: ");
         }
+        if self.format == Format::Influx {
+            self.line.extend_from_slice(b"# ");
+        }
         render_cursor(&cursor, &mut self.line);
         if self.format == Format::Sse {
             self.line.push(b'\n');
@@ -391,4 +412,8 @@ impl Writer {
     fn is_long(&self) -> bool {
         self.cursor_bytes > CURSOR_EACH_BYTES_MAX
     }
+}
+
+fn is_batch(record: &Record) -> bool {
+    matches!(record.payload, Payload::Batch(_))
 }
