@@ -119,9 +119,14 @@ impl Bus {
         let cursors = CursorStore::load(&directory.cursors())?;
         let Identity {
             origin,
-            copied_from,
+            before,
+            is_forsaken,
         } = identity;
-        (report.origin, report.copied_from) = (origin, copied_from);
+        report.origin = origin;
+        // Said at each start until something stands under the new one.
+        let has_data = map.highest(StreamId::data(origin)) > Seq(0);
+        report.copied_from = before.filter(|_| !has_data);
+        report.is_rolled_back = is_forsaken && report.copied_from.is_some();
         let shared = Arc::new(Shared {
             directory,
             disk,

@@ -68,7 +68,7 @@ pub use gap_ledger::{GapLedger, GapRow};
 pub use head_mark::HeadMark;
 pub use last_values::{LastEntry, LastKey, LastKind, LastValues};
 pub use options::BusOptions;
-pub use origin::OriginError;
+pub use origin::{ForsakeError, Forsaken, OriginError, forsake_origin};
 pub use origins::OriginFacts;
 pub use read_pool::ReadFrom;
 pub use reader::{

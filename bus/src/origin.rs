@@ -1,7 +1,7 @@
 //! The `origin` file: who this data directory is, and how a copy of it is told from itself.
 //!
-//! Does: read it, judge whether it still stands where it was written, write a new one.
-//! Does not: end the old origin's stream (`bus`).
+//! Does: read it, judge whether it still stands where it was written, write a new one, forsake one
+//! that an upper tier knows to be ahead. Does not: end the old origin's stream (`actors`).
 //! In: the file, its inode and birth time, the machine id, chance for a new id. Out: [`Identity`].
 //! A copied directory has another inode or birth time, a cloned machine another machine id: then
 //! appending under the old origin could give one seq to two records (design §6, "Rollback").
@@ -14,6 +14,7 @@ use ocelli_model::clock::Rng;
 use rustix::fs::{AtFlags, StatxFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::directory::{DataDirectory, DirectoryError};
 use crate::record::OriginId;
 
 /// Longest `origin` file that is read, bytes.
@@ -37,6 +38,12 @@ struct Place {
 struct OriginFile {
     version: u32,
     origin: OriginId,
+    /// The origin of this directory before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<OriginId>,
+    /// Whether the one before was forsaken, not copied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_forsaken: bool,
     #[serde(flatten)]
     place: Place,
 }
@@ -46,8 +53,63 @@ struct OriginFile {
 pub(crate) struct Identity {
     /// The origin of all that is appended from now on.
     pub(crate) origin: OriginId,
-    /// The origin before, if this directory is a copy.
-    pub(crate) copied_from: Option<OriginId>,
+    /// The origin before, if this directory is a copy or went back in time.
+    pub(crate) before: Option<OriginId>,
+    /// Whether it went back in time, as an upper tier found.
+    pub(crate) is_forsaken: bool,
+}
+
+/// What forsaking an origin changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forsaken {
+    /// The origin that nothing is appended under any more.
+    pub before: OriginId,
+    /// The origin of all that is appended from now on.
+    pub origin: OriginId,
+}
+
+/// Why an origin cannot be forsaken. It is then as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForsakeError {
+    /// The data directory: in use as a rule, since the bus has to be closed before.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The `origin` file.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// Nothing was ever written there.
+    #[error("data directory {path:?} has no origin yet; there is nothing to forsake")]
+    None {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// Gives a data directory whose bus is closed a new origin, since an upper tier holds records of
+/// the present one that the directory lacks, or holds otherwise: the disk went back in time (design
+/// §6, "Rollback"). What is held stays under the old origin, which the file then names; the next
+/// [`crate::RecoveryReport`] does too.
+///
+/// # Errors
+/// [`ForsakeError`].
+pub fn forsake_origin(directory: &Path, rng: &mut dyn Rng) -> Result<Forsaken, ForsakeError> {
+    let held = DataDirectory::open(directory)?;
+    let path = held.origin();
+    let known = read(&path)?.ok_or_else(|| ForsakeError::None {
+        path: directory.to_owned(),
+    })?;
+    let machine = std::fs::read_to_string(MACHINE_ID_PATH).unwrap_or_default();
+    let identity = Identity {
+        origin: new_origin(rng),
+        before: Some(known.origin),
+        is_forsaken: true,
+    };
+    write(&path, machine.trim(), identity).map_err(|source| OriginError::Io { path, source })?;
+    Ok(Forsaken {
+        before: known.origin,
+        origin: identity.origin,
+    })
 }
 
 /// Why the `origin` file cannot be used.
@@ -85,26 +147,32 @@ fn identify_on(path: &Path, machine: &str, rng: &mut dyn Rng) -> Result<Identity
         path: path.to_owned(),
         source,
     };
-    let copied_from = match read(path)? {
+    let before = match read(path)? {
         Some(known) => {
             let file = File::open(path).map_err(wrap)?;
             if known.place == place_of(&file, machine).map_err(wrap)? {
                 return Ok(Identity {
                     origin: known.origin,
-                    copied_from: None,
+                    before: known.before,
+                    is_forsaken: known.is_forsaken,
                 });
             }
             Some(known.origin)
         }
         None => None,
     };
+    let identity = Identity {
+        origin: new_origin(rng),
+        before,
+        is_forsaken: false,
+    };
+    write(path, machine, identity).map_err(wrap)?;
+    Ok(identity)
+}
+
+fn new_origin(rng: &mut dyn Rng) -> OriginId {
     let high = u128::from(rng.next_u64()) << 64;
-    let origin = OriginId(high | u128::from(rng.next_u64()));
-    write(path, machine, origin).map_err(wrap)?;
-    Ok(Identity {
-        origin,
-        copied_from,
-    })
+    OriginId(high | u128::from(rng.next_u64()))
 }
 
 fn read(path: &Path) -> Result<Option<OriginFile>, OriginError> {
@@ -136,7 +204,7 @@ fn read(path: &Path) -> Result<Option<OriginFile>, OriginError> {
 }
 
 /// Written beside and renamed: the rename keeps the inode that the content names.
-fn write(path: &Path, machine: &str, origin: OriginId) -> io::Result<()> {
+fn write(path: &Path, machine: &str, identity: Identity) -> io::Result<()> {
     let beside = path.with_extension("new");
     // Not truncated in place: a new file has a new inode and birth time.
     match std::fs::remove_file(&beside) {
@@ -147,7 +215,9 @@ fn write(path: &Path, machine: &str, origin: OriginId) -> io::Result<()> {
     let place = place_of(&file, machine)?;
     let mut text = serde_json::to_vec(&OriginFile {
         version: 1,
-        origin,
+        origin: identity.origin,
+        before: identity.before,
+        is_forsaken: identity.is_forsaken,
         place,
     })?;
     text.push(b'\n');
@@ -189,7 +259,7 @@ mod tests {
         let path = root.path().join("origin");
         let mut rng = Counting(0);
         let first = identify_on(&path, "m1", &mut rng).unwrap();
-        assert_eq!(first.copied_from, None);
+        assert_eq!(first.before, None);
         assert_eq!(
             identify_on(&path, "m1", &mut rng).unwrap(),
             first,
@@ -199,13 +269,13 @@ mod tests {
         let copy = root.path().join("copy");
         std::fs::copy(&path, &copy).unwrap();
         let copied = identify_on(&copy, "m1", &mut rng).unwrap();
-        assert_eq!(copied.copied_from, Some(first.origin));
+        assert_eq!(copied.before, Some(first.origin));
         assert_ne!(copied.origin, first.origin);
         let again = identify_on(&copy, "m1", &mut rng).unwrap();
-        assert_eq!((again.origin, again.copied_from), (copied.origin, None));
+        assert_eq!(again, copied, "a restart");
 
         let cloned = identify_on(&path, "m2", &mut rng).unwrap();
-        assert_eq!(cloned.copied_from, Some(first.origin), "a cloned machine");
+        assert_eq!(cloned.before, Some(first.origin), "a cloned machine");
     }
 
     #[test]

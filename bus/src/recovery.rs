@@ -48,6 +48,8 @@ pub struct RecoveryReport {
     pub origin: OriginId,
     /// The origin before, if the directory is a copy or a clone (design §6, "Rollback").
     pub copied_from: Option<OriginId>,
+    /// Whether that is so because an upper tier found that the disk went back in time.
+    pub is_rolled_back: bool,
     /// Segments held.
     pub segments: u64,
     /// Segments that had no footer and were scanned.

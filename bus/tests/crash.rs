@@ -1,5 +1,6 @@
 //! Promise P1 and P2 under `kill -9`: a child process appends under load and says on a pipe what
-//! was acknowledged; it is killed again and again; each acknowledged seq is there once, in order.
+//! was acknowledged; it is killed again and again; each acknowledged seq is there once, in order;
+//! and the same of a child that takes another origin's blocks.
 //!
 //! Does: 20 rounds on one directory, with rolls and retention-free segments. Does not: cut power.
 //! In: this binary again, told its part by the environment. Out: failures.
@@ -13,8 +14,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ocelli_bus::record::Lane;
-use ocelli_bus::{BusOptions, Delivery, ReadFrom, ReaderOptions};
+use ocelli_bus::block::Stamp;
+use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
+use ocelli_bus::{
+    BlockDelivery, BusOptions, Delivery, ForeignBlock, ReadFrom, ReaderOptions, SeqRanges,
+};
 use support::{events, number_of, open, runtime};
 
 /// Tells the child where to append.
@@ -75,15 +79,109 @@ fn child_appends_until_it_is_killed() {
     });
 }
 
+/// The foreign origin that the child takes blocks of.
+const FOREIGN: OriginId = OriginId(0xF0);
+
+/// Block `number` of the foreign origin: seqs `3 number + 1` to `3 number + 3`, numbered alike.
+fn foreign(number: u64, is_backfill: bool) -> ForeignBlock {
+    let mut block = events(
+        number * 3 + 1,
+        3,
+        50 + usize::try_from(number % 2_000).unwrap(),
+    );
+    block.stamp(&Stamp {
+        stream: StreamId::data(FOREIGN),
+        first_seq: Seq(number * 3 + 1),
+        needs_def: Seq(0),
+    });
+    let read = ForeignBlock::read(block.into_bytes().into()).unwrap();
+    read.with_backfill(is_backfill)
+}
+
+/// Takes foreign blocks until it is killed, most of them live, each fifth as late backfill, and
+/// each seventh twice: not a test of its own, it only acts as the child.
+#[test]
+fn child_ingests_until_it_is_killed() {
+    let Ok(directory) = std::env::var(CHILD_DIRECTORY) else {
+        return;
+    };
+    let first: u64 = std::env::var(CHILD_FIRST).unwrap().parse().unwrap();
+    runtime().block_on(async {
+        let (bus, _) = open(Path::new(&directory), options());
+        let handle = bus.handle();
+        let mut out = std::io::stdout();
+        // What the child before it left open is offered again.
+        for group in first.saturating_sub(40) / 20.. {
+            let numbers = group * 20..group * 20 + 20;
+            let live = numbers.clone().filter(|number| number % 5 != 0);
+            let late = numbers.filter(|number| number % 5 == 0);
+            let mut waiting = Vec::new();
+            for number in live.chain(late) {
+                for _ in 0..if number % 7 == 0 { 2 } else { 1 } {
+                    let block = foreign(number, number % 5 == 0);
+                    waiting.push((number, handle.ingest(block).await.unwrap()));
+                }
+            }
+            for (number, waiting) in waiting {
+                let range = waiting.await.unwrap().range;
+                let number = number * 3 + 1;
+                writeln!(out, "ACK {} {} {number}", range.first, range.last).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn after_twenty_kills_each_acknowledged_foreign_block_is_there_once_byte_for_byte() {
+    let root = tempfile::tempdir().unwrap();
+    let mut acknowledged = BTreeMap::new();
+    for number in 0..ROUNDS {
+        let next = acknowledged.last_key_value().map_or(0, |(seq, _)| seq / 3);
+        let lines = 20 + usize::try_from(number * 37 % 200).unwrap();
+        let child = "child_ingests_until_it_is_killed";
+        acknowledged.extend(round(child, root.path(), next, lines));
+    }
+    runtime().block_on(async {
+        let (bus, report) = open(root.path(), options());
+        let mut reader = bus.follow_blocks(ReadFrom::Oldest).unwrap();
+        let mut found = SeqRanges::default();
+        while let Some(delivery) = reader.next_held().await.unwrap() {
+            let BlockDelivery::Blocks(blocks) = delivery else {
+                panic!("nothing was removed")
+            };
+            for block in blocks {
+                let range = block.range();
+                let expected = foreign(range.first.0 / 3, false);
+                assert_eq!(block.bytes(), expected.bytes());
+                assert_eq!(block.is_backfill(), range.first.0 / 3 % 5 == 0);
+                let is_new = found.within(range).is_empty();
+                assert!(is_new, "{range:?} is stored twice: {report:?}");
+                found.insert(range);
+            }
+        }
+        for (seq, number) in &acknowledged {
+            assert!(
+                seq == number && found.contains(Seq(*seq)),
+                "seq {seq}: {report:?}"
+            );
+        }
+        assert_eq!(
+            bus.coverage_of(StreamId::data(FOREIGN)),
+            found,
+            "and no more is claimed"
+        );
+        let stored = found.count();
+        eprintln!(
+            "{} acknowledged, {stored} stored, {ROUNDS} kills",
+            acknowledged.len()
+        );
+    });
+}
+
 /// One round: what the child acknowledged, as seq → number.
-fn round(directory: &Path, first: u64, lines: usize) -> BTreeMap<u64, u64> {
+fn round(child: &str, directory: &Path, first: u64, lines: usize) -> BTreeMap<u64, u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "child_appends_until_it_is_killed",
-            "--exact",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args([child, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD_DIRECTORY, directory)
         .env(CHILD_FIRST, first.to_string())
         .stdout(Stdio::piped())
@@ -136,7 +234,8 @@ fn after_twenty_kills_under_load_each_acknowledged_seq_is_there_once_and_in_orde
     let mut acknowledged = BTreeMap::new();
     for number in 0..ROUNDS {
         let lines = 20 + usize::try_from(number * 37 % 200).unwrap();
-        let of_round = round(root.path(), number * 1_000_000, lines);
+        let child = "child_appends_until_it_is_killed";
+        let of_round = round(child, root.path(), number * 1_000_000, lines);
         assert!(of_round.len() >= 30, "round {number}: {}", of_round.len());
         for (seq, entry) in of_round {
             assert_eq!(

@@ -18,7 +18,7 @@ use ocelli_actors::{
     SystemLookup, recall,
 };
 use ocelli_bus::read::RecordSource;
-use ocelli_bus::{Bus, BusOptions, OpenError};
+use ocelli_bus::{Bus, BusOptions, OpenError, OriginDescription};
 use ocelli_config::{Config, Loaded, write_last_good};
 use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::resource::ResourceError;
@@ -241,6 +241,12 @@ fn make_directory(path: &Path) -> Result<(), NodeError> {
 fn options_of(config: &Config) -> BusOptions {
     let default = BusOptions::default();
     BusOptions {
+        description: Some(OriginDescription {
+            mesh: config.node.mesh.to_string(),
+            tier: config.node.tier,
+            site: config.node.site.to_string(),
+            node: config.node.name.to_string(),
+        }),
         retention: config.bus.retention.get(),
         bytes_max: config
             .bus

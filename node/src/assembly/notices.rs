@@ -23,7 +23,11 @@ pub(super) fn tell_start(events: &Reporter, report: &RecoveryReport, parked: &Pa
         events.report(Event::OriginChanged {
             origin: report.origin.to_string(),
             before: before.to_string(),
-            cause: "the data directory is a copy".to_owned(),
+            cause: if report.is_rolled_back {
+                "an upper tier holds newer records: the disk went back in time".to_owned()
+            } else {
+                "the data directory is a copy".to_owned()
+            },
         });
     }
     for aside in &report.moved_aside {
