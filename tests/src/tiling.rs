@@ -23,6 +23,10 @@ pub struct BatchLine {
     pub seq: u64,
     /// Distinct verdicts of its counters.
     pub verdicts: BTreeSet<String>,
+    /// Why it is partial, if it is.
+    pub partial: Option<String>,
+    /// Interval of its slot.
+    pub interval_ms: i64,
 }
 
 /// What a gap says of itself.
@@ -146,6 +150,8 @@ impl Ledger {
                     slot_ms,
                     seq,
                     verdicts,
+                    partial: record["partial_cause"].as_str().map(str::to_owned),
+                    interval_ms: record["interval_ms"].as_i64().unwrap_or_default(),
                 });
             }
             Some("gap") => {

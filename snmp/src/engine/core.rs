@@ -153,7 +153,7 @@ impl Core {
             return;
         };
         operation.begin_request(tag);
-        operation.phase = Phase::Waiting;
+        operation.wait(now);
         let deadline = operation.deadline;
         let budget = operation.session.budget.clone();
         let address = operation.session.address;
@@ -224,7 +224,7 @@ impl Core {
         let Some(operation) = self.table.get_mut(index as usize).and_then(Option::as_mut) else {
             return;
         };
-        operation.phase = Phase::InFlight;
+        operation.take_turn(now);
         let place = operation.session.state.borrow().place;
         if let Some(place) = self.sockets.get_mut(place) {
             place.in_flight += 1;

@@ -79,8 +79,8 @@ pub enum ExchangeError {
         address: SocketAddr,
         /// From the start of the operation.
         elapsed: Duration,
-        /// Whether the first packet was never sent, because others used the device's budget.
-        is_unsent: bool,
+        /// Whether at least half of it went by waiting for the device's budget.
+        is_starved: bool,
     },
     /// Our id came back from an address that we did not ask.
     #[error(
@@ -160,8 +160,8 @@ impl ExchangeError {
     pub fn gap_cause(&self) -> GapCause {
         match self {
             Self::Timeout { .. } => GapKind::Timeout.into(),
-            Self::Deadline { is_unsent, .. } => {
-                if *is_unsent {
+            Self::Deadline { is_starved, .. } => {
+                if *is_starved {
                     GapKind::Budget.into()
                 } else {
                     GapKind::Overrun.into()

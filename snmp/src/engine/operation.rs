@@ -88,6 +88,10 @@ pub(crate) struct Operation {
     pub(crate) resyncs: u8,
     pub(crate) started: Monotonic,
     pub(crate) deadline: Monotonic,
+    /// Since when it is queued at its device's budget.
+    waiting_since: Option<Monotonic>,
+    /// How long it was queued there before.
+    waited: Duration,
     pub(crate) has_reply: bool,
     pub(crate) packets: u32,
     pub(crate) retries: u32,
@@ -123,6 +127,8 @@ impl Operation {
             resyncs: 0,
             started,
             deadline,
+            waiting_since: None,
+            waited: Duration::ZERO,
             has_reply: false,
             packets: 0,
             retries: 0,
@@ -136,6 +142,24 @@ impl Operation {
     pub(crate) fn without_sink(mut self) -> Self {
         self.sink = Rc::new(RefCell::new(NoSink));
         self
+    }
+
+    /// It queues at its device's budget.
+    pub(crate) fn wait(&mut self, now: Monotonic) {
+        self.phase = Phase::Waiting;
+        self.waiting_since = Some(now);
+    }
+
+    /// Its turn has come.
+    pub(crate) fn take_turn(&mut self, now: Monotonic) {
+        self.phase = Phase::InFlight;
+        self.waited = self.waited_until(now);
+        self.waiting_since = None;
+    }
+
+    fn waited_until(&self, now: Monotonic) -> Duration {
+        let waiting = self.waiting_since.map(|since| now.since(since));
+        self.waited + waiting.unwrap_or_default()
     }
 
     /// The next request begins: no try yet, ids with another tag.
@@ -213,7 +237,8 @@ impl Operation {
         }
     }
 
-    /// What a deadline means: silence if the device never said anything, else not enough time.
+    /// What a deadline means: silence if the device never said anything, else not enough time,
+    /// which the budget took if most of it went by in its queue.
     pub(crate) fn overdue(&mut self, now: Monotonic) -> ExchangeError {
         if self.packets > 0 && !self.has_reply {
             return self.silence(now);
@@ -221,7 +246,7 @@ impl Operation {
         ExchangeError::Deadline {
             address: self.session.address,
             elapsed: self.elapsed(now),
-            is_unsent: self.packets == 0,
+            is_starved: self.waited_until(now) * 2 >= self.elapsed(now),
         }
     }
 
