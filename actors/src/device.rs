@@ -45,6 +45,11 @@ impl Device {
         choice.choice.current()
     }
 
+    /// Holds the load that `settings` allow from now on; of several resources the last one counts.
+    pub(crate) fn limit_load(&self, settings: &DeviceSettings) {
+        self.budget.set_limit(load_limit(settings));
+    }
+
     /// Takes in how a run ended; whether another credential is to be used from now on.
     pub(crate) fn note(&self, used: usize, answer: Answer, now: Monotonic) -> bool {
         self.choice.borrow_mut().choice.note(used, answer, now)

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use ocelli_bus::dictionary::PairCache;
-use ocelli_model::batch::{Batch, GroupValues, RowSet};
+use ocelli_model::batch::{Batch, RowSet};
 use ocelli_model::clock::WallMs;
 use ocelli_model::rate::RateState;
 use ocelli_model::resource::Resource;
@@ -17,6 +17,7 @@ use ocelli_model::slot::{Epoch, SlotMs};
 
 use crate::outlet::{Outlet, PairOf, Shed};
 use crate::plan::PollingInstance;
+use crate::station::RunMemory;
 
 /// What is to become a batch.
 pub(crate) struct Publication<'a> {
@@ -39,24 +40,25 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Makes a batch of `rows` and hands it to `outlet`.
+    /// Makes a batch of the rows in `memory` and hands it to `outlet`. In the steady state nothing
+    /// is allocated: the memory goes round.
     ///
     /// # Errors
     /// [`Shed`]: `rate` is as before, the slot is a gap.
     pub(crate) fn publish(
         &mut self,
         publication: &Publication<'_>,
-        rows: &mut Rows,
+        memory: &mut RunMemory,
         rate: &mut RateState,
         outlet: &mut Outlet,
     ) -> Result<(), Shed> {
         let instance = publication.instance;
+        let RunMemory { rows, draft, .. } = memory;
+        let mut groups = std::mem::take(&mut memory.groups);
         let row_set = self.row_set(rows);
-        let mut advanced = rate.clone();
-        let mut groups: Vec<GroupValues> = Vec::new();
         let interval_ms = publication.interval_ms;
-        advanced.advance(instance.plugin.rate_plan(), rows, interval_ms, &mut groups);
-        advanced.drop_scratch();
+        let plan = instance.plugin.rate_plan();
+        rate.judge(plan, (rows, interval_ms), draft, &mut groups);
         let batch = Batch {
             slot: publication.slot,
             interval_ms,
@@ -73,13 +75,14 @@ impl Publisher {
             resource: publication.resource,
             plugin: &instance.name,
         };
-        outlet.batch(&mut of, &batch)?;
+        let taken = outlet.batch(&mut of, &batch);
         let count = batch.sample_count();
+        let is_partial = batch.partial.is_some();
+        memory.groups = batch.groups;
+        taken?;
         let samples = count.counters + count.gauges;
-        instance
-            .counters
-            .batch(batch.partial.is_some(), samples, count.rates);
-        *rate = advanced;
+        instance.counters.batch(is_partial, samples, count.rates);
+        rate.take(draft);
         Ok(())
     }
 

@@ -394,12 +394,12 @@ impl ResourceCore {
             time: self.station.clock.wall(),
         };
         let kept = self.pairs.entry(Arc::clone(plugin)).or_default();
-        let rows = &mut collected.memory.rows;
+        let memory = &mut collected.memory;
         let mut outlet = self.station.outlet.borrow_mut();
         let rate = &mut kept.memory.rate;
         let published = kept
             .publisher
-            .publish(&publication, rows, rate, &mut outlet);
+            .publish(&publication, memory, rate, &mut outlet);
         drop(outlet);
         self.station.keep_memory(collected.memory);
         match published {

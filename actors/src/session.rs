@@ -21,7 +21,7 @@ use crate::plan::ResourcePlan;
 use crate::resolver::Resolver;
 
 /// The metadata key by which a resource names its SNMP port; above all other places.
-const PORT_METADATA_KEY: &str = "snmp_port";
+pub(crate) const PORT_METADATA_KEY: &str = "snmp_port";
 
 /// What a session is opened for.
 pub(crate) struct SessionOrder<'a> {

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::WeakAddr;
+use ocelli_model::batch::GroupValues;
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::enrichment::EnrichmentStore;
+use ocelli_model::rate::RateDraft;
 use ocelli_model::rows::Rows;
 use ocelli_plugins::polling::Scratch;
 use ocelli_plugins::run::BlockingPool;
@@ -65,6 +67,10 @@ pub(crate) struct Station {
 pub(crate) struct RunMemory {
     pub(crate) rows: Rows,
     pub(crate) scratch: Scratch,
+    /// For judging the rows.
+    pub(crate) draft: RateDraft,
+    /// The judged values, on their way to the encoder.
+    pub(crate) groups: Vec<GroupValues>,
 }
 
 /// What a station is made of.

@@ -95,12 +95,19 @@ impl GroupRatePlan {
 
 /// Previous values of one (resource, plugin). Serialisable: it goes into the `Session` record at a
 /// drain, so that the next life's first values are rates.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct RateState {
     groups: Vec<PreviousGroup>,
     facts: SessionFactsAt,
-    #[serde(skip)]
-    scratch: Scratch,
+}
+
+/// A step of a [`RateState`] that may still be dropped, with the working memory for it. One serves
+/// any number of states, one after the other; a step that finds it grown allocates nothing.
+#[derive(Debug, Default)]
+pub struct RateDraft {
+    next: RateState,
+    rows: RowMatch,
+    cells: Vec<Vec<Cell>>,
 }
 
 /// Session facts with the wall time at which they were read, ms.
@@ -111,27 +118,70 @@ struct SessionFactsAt {
     at_ms: i64,
 }
 
-/// Memory that is reused between runs; never part of the state's meaning.
-#[derive(Debug, Clone, Default)]
-struct Scratch {
-    rows: RowMatch,
-    cells: Vec<Vec<Cell>>,
-}
+impl Clone for RateState {
+    fn clone(&self) -> Self {
+        let mut clone = Self::default();
+        clone.clone_from(self);
+        clone
+    }
 
-impl PartialEq for Scratch {
-    fn eq(&self, _: &Self) -> bool {
-        true
+    /// Keeps the memory of `self`.
+    fn clone_from(&mut self, source: &Self) {
+        self.groups.clone_from(&source.groups);
+        self.facts = source.facts;
     }
 }
 
 impl RateState {
-    /// Judges `rows` against the state, writes the groups of the batch into `into` (reused, any
-    /// length) and keeps the new values. `time` and `gauges` move from `rows` into the batch.
+    /// Judges `rows` against the state and writes the groups of the batch into `into` (reused, any
+    /// length); the state that follows stands in `draft` until [`RateState::take`]. `time` and
+    /// `gauges` move from `rows` into the batch.
     ///
     /// `rows` must have a section for each group of `plan`, with `sources` columns each: what a
     /// plugin gives that was made for this plan. Missing columns count as absent. `interval_ms` is
     /// that of the slots; a group that is read in each n-th of them has n times as long, and keeps
     /// its previous values over the slots in which nothing of it was read.
+    pub fn judge(
+        &self,
+        plan: &RatePlan,
+        (rows, interval_ms): (&mut Rows, u32),
+        draft: &mut RateDraft,
+        into: &mut Vec<GroupValues>,
+    ) {
+        let times = rows.groups.iter().flat_map(|group| &group.time);
+        let read_at = times.max().map(|time| time.0);
+        let (facts, is_rebooted) = self.facts.after(rows.facts, read_at);
+        let count = plan.groups.len();
+        draft.next.facts = facts;
+        draft.next.groups.resize_with(count, PreviousGroup::default);
+        into.resize_with(count, GroupValues::default);
+        rows.groups.resize_with(count, GroupRows::default);
+        let nothing = PreviousGroup::default();
+        let groups = plan.groups.iter().zip(&mut rows.groups).zip(into);
+        for (position, ((plan, read), out)) in groups.enumerate() {
+            let before = self.groups.get(position).unwrap_or(&nothing);
+            let is_rebooted = !before.is_empty() && is_rebooted || before.is_before_restart();
+            let judge = Judge {
+                interval_ms: interval_ms.saturating_mul(plan.every_nth.max(1)),
+                is_rebooted,
+            };
+            draft.judge_group(plan, read, before, judge);
+            emit_group(plan, read, draft, out);
+            let next = &mut draft.next.groups[position];
+            if read.is_empty() {
+                next.stand(before, is_rebooted);
+            } else {
+                next.follow(before, (plan, read), &draft.rows, judge);
+            }
+        }
+    }
+
+    /// Becomes what the last [`RateState::judge`] made of it.
+    pub fn take(&mut self, draft: &RateDraft) {
+        self.clone_from(&draft.next);
+    }
+
+    /// [`RateState::judge`] and [`RateState::take`] in one, with memory of its own.
     pub fn advance(
         &mut self,
         plan: &RatePlan,
@@ -139,33 +189,9 @@ impl RateState {
         interval_ms: u32,
         into: &mut Vec<GroupValues>,
     ) {
-        let read_at = rows
-            .groups
-            .iter()
-            .flat_map(|group| &group.time)
-            .max()
-            .map(|time| time.0);
-        let is_rebooted = self.note_facts(rows.facts, read_at);
-        self.groups
-            .resize_with(plan.groups.len(), PreviousGroup::default);
-        into.resize_with(plan.groups.len(), GroupValues::default);
-        rows.groups
-            .resize_with(plan.groups.len(), GroupRows::default);
-        let groups = plan.groups.iter().zip(&mut rows.groups);
-        for ((plan, read), (previous, out)) in groups.zip(self.groups.iter_mut().zip(into)) {
-            if is_rebooted {
-                previous.note_restart();
-            }
-            let judge = Judge {
-                interval_ms: interval_ms.saturating_mul(plan.every_nth.max(1)),
-                is_rebooted: previous.is_before_restart(),
-            };
-            advance_group(plan, read, previous, judge, &mut self.scratch);
-            emit_group(plan, read, &self.scratch, out);
-            if !read.is_empty() {
-                previous.replace(plan, read, &mut self.scratch.rows, judge.interval_ms);
-            }
-        }
+        let mut draft = RateDraft::default();
+        self.judge(plan, (rows, interval_ms), &mut draft, into);
+        self.take(&draft);
     }
 
     /// The wall clock stepped by `by_ms`: differences to earlier reads stay what they are.
@@ -187,54 +213,49 @@ impl RateState {
     pub fn heap_bytes(&self) -> usize {
         self.groups.iter().map(PreviousGroup::heap_bytes).sum()
     }
+}
 
-    /// Gives the working memory back; for states of resources that are polled rarely.
-    pub fn drop_scratch(&mut self) {
-        self.scratch = Scratch::default();
-    }
-
-    /// Keeps the facts of this run; whether the device started again since the last one.
-    fn note_facts(&mut self, facts: SessionFacts, read_at_ms: Option<i64>) -> bool {
-        let at_ms = read_at_ms.unwrap_or(self.facts.at_ms);
-        let before = self.facts;
+impl SessionFactsAt {
+    /// The facts after a run, and whether the device started again since the last one.
+    fn after(self, facts: SessionFacts, read_at_ms: Option<i64>) -> (Self, bool) {
+        let at_ms = read_at_ms.unwrap_or(self.at_ms);
         let evidence = Evidence {
-            uptime_before: before.sys_uptime_ticks,
+            uptime_before: self.sys_uptime_ticks,
             uptime_now: facts.sys_uptime_ticks,
-            boots_before: before.engine_boots,
+            boots_before: self.engine_boots,
             boots_now: facts.engine_boots,
-            elapsed_ms: at_ms.saturating_sub(before.at_ms),
+            elapsed_ms: at_ms.saturating_sub(self.at_ms),
         };
-        self.facts = SessionFactsAt {
-            sys_uptime_ticks: facts.sys_uptime_ticks.or(before.sys_uptime_ticks),
-            engine_boots: facts.engine_boots.or(before.engine_boots),
-            at_ms: if facts.sys_uptime_ticks.is_some() {
-                at_ms
-            } else {
-                before.at_ms
-            },
+        let is_told = facts.sys_uptime_ticks.is_some();
+        let after = Self {
+            sys_uptime_ticks: facts.sys_uptime_ticks.or(self.sys_uptime_ticks),
+            engine_boots: facts.engine_boots.or(self.engine_boots),
+            at_ms: if is_told { at_ms } else { self.at_ms },
         };
-        evidence.is_rebooted()
+        (after, evidence.is_rebooted())
     }
 }
 
-/// Judges each choice of each row into `scratch.cells`.
-fn advance_group(
-    plan: &GroupRatePlan,
-    read: &GroupRows,
-    previous: &PreviousGroup,
-    judge: Judge,
-    scratch: &mut Scratch,
-) {
-    scratch.rows.align(plan, read, previous);
-    scratch.cells.resize_with(plan.choices.len(), Vec::new);
-    for (position, choice) in plan.choices.iter().enumerate() {
-        let cells = &mut scratch.cells[position];
-        cells.clear();
-        for row in 0..read.len() {
-            let facts = scratch.rows.facts(read, previous, row);
-            let (cell, chosen) = judge.cell(choice, read, previous, (position, facts));
-            scratch.rows.choose(position, row, chosen);
-            cells.push(cell);
+impl RateDraft {
+    /// Judges each choice of each row into `cells`.
+    fn judge_group(
+        &mut self,
+        plan: &GroupRatePlan,
+        read: &GroupRows,
+        previous: &PreviousGroup,
+        judge: Judge,
+    ) {
+        self.rows.align(plan, read, previous);
+        self.cells.resize_with(plan.choices.len(), Vec::new);
+        for (position, choice) in plan.choices.iter().enumerate() {
+            let cells = &mut self.cells[position];
+            cells.clear();
+            for row in 0..read.len() {
+                let facts = self.rows.facts(read, previous, row);
+                let (cell, chosen) = judge.cell(choice, read, previous, (position, facts));
+                self.rows.choose(position, row, chosen);
+                cells.push(cell);
+            }
         }
     }
 }
@@ -243,18 +264,18 @@ fn advance_group(
 fn emit_group(
     plan: &GroupRatePlan,
     read: &mut GroupRows,
-    scratch: &Scratch,
+    draft: &RateDraft,
     out: &mut GroupValues,
 ) {
     out.dt_ms.clear();
     out.dt_ms
-        .extend((0..read.len()).map(|row| scratch.rows.dt_ms(row)));
+        .extend((0..read.len()).map(|row| draft.rows.dt_ms(row)));
     out.counters
         .resize_with(plan.counters.len(), CounterColumn::default);
     for (counter, column) in plan.counters.iter().zip(&mut out.counters) {
         column.clear();
         for row in 0..read.len() {
-            push_counter(counter, &scratch.cells, row, (out.dt_ms[row], &mut *column));
+            push_counter(counter, &draft.cells, row, (out.dt_ms[row], &mut *column));
         }
     }
     out.time.clone_from(&read.time);

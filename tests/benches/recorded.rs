@@ -2,12 +2,12 @@
 //! 3.6 B with definitions, on real recordings too.)
 //!
 //! Does: poll Panoptes' interface recordings with the `interfaces` profile once a minute for an
-//! hour, judge, encode, and count the octets of bodies and of sealed blocks. Does not: sockets, disks.
-//! In: `../shared/data/panoptes`. Out: a line a recording and one for all.
-//! A recording stands still, so its counters are moved: over the hour each goes on at the mean pace
-//! that gives its recorded value after [`UP_FOR_S`] of uptime, times a factor of 0.5 to 1.5 drawn anew
-//! for each counter and minute; what stands at 0 stays there. Speeds, states and names stand.
-//! Replies come within [`REPLY_JITTER_MS`] of the slot. `cargo bench -p ocelli-tests --bench recorded`
+//! hour, judge, encode, and count the octets of bodies and of sealed blocks (one batch each: the
+//! worst case). Does not: sockets, disks. In: `../shared/data/panoptes`. Out: lines for people.
+//! A recording stands still, so its counters are moved: each goes on at the mean pace that gives
+//! its recorded value after [`UP_FOR_S`] of uptime, times a factor of 0.5 to 1.5 drawn anew for
+//! each counter and minute; what stands at 0 stays there. Speeds, states and names stand.
+//! Replies come within [`REPLY_JITTER_MS`]. `cargo bench -p ocelli-tests --bench recorded`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 

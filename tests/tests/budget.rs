@@ -1,7 +1,7 @@
 //! Gaps that no fault of a device makes: a load budget that is too small, a name that is none.
 //!
-//! Does: five plugins on one simulated device behind one budget, and a device without an address;
-//! the simulator's own counts are the witness. Does not: look at the engine's window (its tests do).
+//! Does: five plugins on one simulated device behind one budget, and a device without address;
+//! the simulator's own counts are the witness. Does not: look at the engine's window.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,21 +1,37 @@
 //! SIGHUP: a changed configuration is applied as a difference, a broken one changes nothing.
 //!
-//! Does: a node that polls this machine; what was not changed misses no slot. Does not: clusters.
+//! Does: plugins added, removed, slowed down and filtered on a node that polls this machine or
+//! simulated switches, and a community that becomes right; what was not changed misses no slot.
+//! Does not: clusters.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use ocelli_tests::harness::node::Node;
+use ocelli_tests::harness::simulator::Simulator;
 use ocelli_tests::harness::wait_for;
-use ocelli_tests::tiling::Ledger;
+use ocelli_tests::tiling::{BatchLine, GapLine, Ledger, Pair};
 use tempfile::tempdir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn plugin(name: &str) -> String {
-    format!("[[polling]]\nname = \"{name}\"\nkind = \"host\"\nevery = \"1s\"\n\n")
+    plugin_of(name, "1s")
+}
+
+fn plugin_of(name: &str, every: &str) -> String {
+    format!("[[polling]]\nname = \"{name}\"\nkind = \"host\"\nevery = \"{every}\"\n\n")
+}
+
+/// Writes the configuration with `from` replaced by `to`, and says so to the node.
+fn reload(node: &Node, from: &str, to: &str) {
+    let text = std::fs::read_to_string(node.config()).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{from:?}");
+    std::fs::write(node.config(), text.replace(from, to)).unwrap();
+    node.running.signal(Signal::SIGHUP);
 }
 
 /// Batches of a plugin so far; its slots must tile without a gap.
@@ -54,4 +70,165 @@ fn a_reload_adds_a_plugin_and_a_broken_file_changes_nothing() {
     let second = batches(&node, "second");
     wait_batches(&node, "first", seen + 2);
     wait_batches(&node, "second", second + 2);
+}
+
+#[test]
+fn a_removed_plugin_ends_without_a_gap_and_comes_back_when_it_is_named_again() {
+    let folder = tempdir().unwrap();
+    let config = [plugin("first"), plugin("second")].concat();
+    let node = Node::start(folder.path(), &config);
+    wait_batches(&node, "second", 2);
+    reload(&node, &plugin("second"), "");
+    let second = wait_for("the end of the second plugin", PATIENCE, || {
+        let before = batches(&node, "second");
+        let first = batches(&node, "first");
+        wait_batches(&node, "first", first + 2);
+        Some(before).filter(|before| *before == batches(&node, "second"))
+    });
+    let listed = node.client.json("/v1/plugins").unwrap().to_string();
+    assert!(
+        !listed.contains("\"second\"") && listed.contains("\"first\""),
+        "{listed}"
+    );
+
+    reload(&node, &plugin("first"), &config);
+    wait_for("the second plugin again", PATIENCE, || {
+        let ledger = Ledger::read_by(&node.client, "second", "load1");
+        let again: usize = ledger.pairs.values().map(|pair| pair.batches.len()).sum();
+        (again > second + 2).then_some(())
+    });
+    let first = batches(&node, "first");
+    assert!(first > second, "the first missed no slot");
+}
+
+/// Batches and gaps of the only pair of a plugin.
+fn the_pair(node: &Node, plugin: &str) -> Pair {
+    let ledger = Ledger::read_by(&node.client, plugin, "load1");
+    ledger.pairs.into_values().next().unwrap_or_default()
+}
+
+#[test]
+fn a_changed_interval_cuts_the_running_slot_short_and_slots_tile_on_both_sides() {
+    let folder = tempdir().unwrap();
+    let node = Node::start(folder.path(), &plugin_of("only", "2s"));
+    let of = |pair: &Pair, interval_ms: i64| -> Vec<BatchLine> {
+        let batches = pair.batches.iter();
+        batches
+            .filter(|batch| batch.interval_ms == interval_ms)
+            .cloned()
+            .collect()
+    };
+    let wait = |interval_ms: i64, count: usize| {
+        wait_for("batches of the interval", PATIENCE, || {
+            let pair = the_pair(&node, "only");
+            (of(&pair, interval_ms).len() >= count).then_some(pair)
+        })
+    };
+    wait(2_000, 2);
+    for (from, to, interval_ms) in [("2s", "1s", 1_000), ("1s", "3s", 3_000)] {
+        reload(&node, &plugin_of("only", from), &plugin_of("only", to));
+        wait(interval_ms, 2);
+    }
+    let pair = the_pair(&node, "only");
+    let regimes = [2_000, 1_000, 3_000].map(|interval_ms| (interval_ms, of(&pair, interval_ms)));
+    assert!(pair.gaps.is_empty(), "{:?}", pair.gaps);
+    for (interval_ms, batches) in &regimes {
+        let steps = batches
+            .windows(2)
+            .map(|two| two[1].slot_ms - two[0].slot_ms);
+        steps.for_each(|step| assert_eq!(step, *interval_ms));
+    }
+    for two in regimes.windows(2) {
+        let ((old_ms, old), (new_ms, new)) = (&two[0], &two[1]);
+        let (last, first) = (old.last().unwrap().slot_ms, new.first().unwrap().slot_ms);
+        // The new grid begins within one new interval of the change, which is within the old slot.
+        assert!(
+            first > last,
+            "no slot of the old grid comes after the change: {regimes:?}"
+        );
+        assert!(
+            first - last < old_ms + new_ms,
+            "nothing lies between: {regimes:?}"
+        );
+    }
+}
+
+fn switches(folder: &Path, agents: usize) -> Simulator {
+    Simulator::start(folder, ("127.12.0.1", agents), &["--interfaces", "2"])
+}
+
+fn polled(simulator: &Simulator, filter: &str, community: &str) -> String {
+    let resources = &simulator.resources;
+    format!(
+        "[snmp]\ntimeout = \"200ms\"\nretries = 0\n\n\
+         [[discovery]]\nname = \"simulated\"\nkind = \"json\"\npath = {resources:?}\n\n\
+         [[polling]]\nname = \"interfaces\"\nkind = \"snmp\"\nprofile = \"interfaces\"\n\
+         every = \"1s\"\n{filter}\n\
+         [[credentials.snmp]]\nversion = \"2c\"\n{community}\n"
+    )
+}
+
+fn community(text: &str) -> String {
+    format!("community = {{ value = \"{text}\" }}")
+}
+
+#[test]
+fn a_changed_filter_ends_the_pairs_that_it_leaves_out_and_no_others() {
+    let folder = tempdir().unwrap();
+    let simulator = switches(folder.path(), 2);
+    let node = Node::start(
+        folder.path(),
+        &polled(&simulator, "# all", &community("public")),
+    );
+    let batches_of = |ending: &str| {
+        let ledger = Ledger::read(&node.client, "interfaces");
+        let pair = ledger.pairs.iter().find(|(key, _)| key.0.ends_with(ending));
+        pair.map_or(0, |(_, pair)| {
+            pair.assert_tiles();
+            assert!(pair.gaps.is_empty(), "{ending}: {:?}", pair.gaps);
+            pair.batches.len()
+        })
+    };
+    let wait_for_more = |ending: &str, than: usize| {
+        wait_for("batches", PATIENCE, || {
+            Some(batches_of(ending)).filter(|seen| *seen > than)
+        })
+    };
+    wait_for_more("00002", 1);
+    reload(&node, "# all", "filter = 'resource_id LIKE \"%1\"'");
+    wait_for("the end of the second resource", PATIENCE, || {
+        let before = batches_of("00002");
+        wait_for_more("00001", batches_of("00001") + 2);
+        (batches_of("00002") == before).then_some(())
+    });
+}
+
+#[test]
+fn a_community_that_becomes_right_ends_the_gap_without_a_restart() {
+    let folder = tempdir().unwrap();
+    let simulator = switches(folder.path(), 1);
+    let node = Node::start(folder.path(), &polled(&simulator, "", &community("wrong")));
+    let read = || {
+        let ledger = Ledger::read(&node.client, "interfaces");
+        ledger.pairs.into_values().next().unwrap_or_default()
+    };
+    let wait = |what: &str, is_there: fn(&Pair) -> bool| {
+        wait_for(what, PATIENCE, || Some(read()).filter(is_there))
+    };
+    let gap_slots = |pair: &Pair| pair.gap_slots();
+    let pair = wait("gaps", |pair| pair.gap_slots() > 1);
+    assert!(pair.batches.is_empty(), "{:?}", pair.batches);
+    reload(&node, &community("wrong"), &community("public"));
+    let pair = wait("batches", |pair| pair.batches.len() > 2);
+    pair.assert_tiles();
+    let is_silence =
+        |gap: &GapLine| gap.cause.starts_with("timeout") || gap.cause.starts_with("auth");
+    assert!(pair.gaps.iter().all(is_silence), "{:?}", pair.gaps);
+
+    reload(&node, &community("public"), &community("wrong again"));
+    let before = gap_slots(&read());
+    wait_for("gaps again", PATIENCE, || {
+        (gap_slots(&read()) > before + 1).then_some(())
+    });
+    read().assert_tiles();
 }

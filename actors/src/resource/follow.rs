@@ -15,14 +15,15 @@ use super::{ResourceCore, answer};
 use crate::outlet::Note;
 use crate::plan::{PairSetting, ResourcePlan};
 use crate::saved;
+use crate::session::PORT_METADATA_KEY;
 use crate::supervise::Life;
 
 impl ResourceCore {
     pub(super) fn take_plan(&mut self, plan: Arc<ResourcePlan>, life: &mut Life<Self>) {
-        let is_other_session = !Arc::ptr_eq(&plan.settings, &self.plan.settings)
-            && plan.settings != self.plan.settings
-            || plan.resource.endpoint() != self.plan.resource.endpoint();
-        if is_other_session {
+        if plan.settings != self.plan.settings {
+            self.device.limit_load(&plan.settings);
+        }
+        if !has_same_session(&self.plan, &plan) {
             self.session = None;
         }
         self.plan = plan;
@@ -117,6 +118,22 @@ impl ResourceCore {
             }
         }
     }
+}
+
+/// Whether a session of the one plan serves the other. Credentials are opened anew at a reload, and
+/// then are others: a secret may have changed under its name, and secrets are not compared.
+fn has_same_session(one: &ResourcePlan, other: &ResourcePlan) -> bool {
+    let (old, new) = (&one.credentials, &other.credentials);
+    let has_same_credentials =
+        old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new));
+    has_same_credentials
+        && one.settings == other.settings
+        && one.resource.endpoint() == other.resource.endpoint()
+        && port_of(one) == port_of(other)
+}
+
+fn port_of(plan: &ResourcePlan) -> Option<&str> {
+    plan.resource.metadata_value(PORT_METADATA_KEY)
 }
 
 /// `None` for an interval that configuration does not let through.

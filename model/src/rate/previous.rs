@@ -10,6 +10,7 @@ use ahash::AHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::GroupRatePlan;
+use super::judge::Judge;
 use crate::rows::{CounterWidth, GroupRows};
 
 /// After so many intervals an absent row is forgotten. Past three its rate would be `stale` anyway;
@@ -24,10 +25,27 @@ const NO_ROW: u32 = u32::MAX;
 
 /// Values of one source column in the width in which they were read: half of all counters are
 /// 32 bits wide, and a big site keeps ten millions of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Values {
     Narrow(Vec<u32>),
     Wide(Vec<u64>),
+}
+
+impl Clone for Values {
+    fn clone(&self) -> Self {
+        match self {
+            Values::Narrow(values) => Values::Narrow(values.clone()),
+            Values::Wide(values) => Values::Wide(values.clone()),
+        }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        match (self, source) {
+            (Values::Narrow(own), Values::Narrow(values)) => own.clone_from(values),
+            (Values::Wide(own), Values::Wide(values)) => own.clone_from(values),
+            (own, source) => *own = source.clone(),
+        }
+    }
 }
 
 impl Default for Values {
@@ -75,7 +93,7 @@ impl Values {
 }
 
 /// One source column of the previous reads. Columns that were never read hold nothing.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
 struct PreviousColumn {
     values: Values,
     /// Rows without any previous value, ascending. Nearly always empty.
@@ -86,7 +104,30 @@ struct PreviousColumn {
     is_used: bool,
 }
 
+impl Clone for PreviousColumn {
+    fn clone(&self) -> Self {
+        let mut clone = Self::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    /// Keeps the memory of `self`.
+    fn clone_from(&mut self, source: &Self) {
+        self.values.clone_from(&source.values);
+        self.never_read.clone_from(&source.never_read);
+        self.older.clone_from(&source.older);
+        self.is_used = source.is_used;
+    }
+}
+
 impl PreviousColumn {
+    /// Empties it for values of this width; its memory stays.
+    fn reset(&mut self, width: CounterWidth) {
+        self.values.reset(width);
+        self.never_read.clear();
+        self.older.clear();
+    }
+
     fn get(&self, row: usize, row_time_ms: i64) -> Option<(u64, i64)> {
         let key = u32::try_from(row).ok()?;
         if !self.is_used || self.never_read.binary_search(&key).is_ok() {
@@ -115,7 +156,7 @@ impl PreviousColumn {
 }
 
 /// Previous values of all rows of a group.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct PreviousGroup {
     keys: Vec<u64>,
     time_ms: Vec<i64>,
@@ -237,14 +278,28 @@ impl RowMatch {
     }
 }
 
+impl Clone for PreviousGroup {
+    fn clone(&self) -> Self {
+        let mut clone = Self::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    /// Keeps the memory of `self`: in the steady state nothing is allocated.
+    fn clone_from(&mut self, source: &Self) {
+        self.keys.clone_from(&source.keys);
+        self.time_ms.clone_from(&source.time_ms);
+        self.discontinuity_ticks
+            .clone_from(&source.discontinuity_ticks);
+        self.columns.clone_from(&source.columns);
+        self.chosen.clone_from(&source.chosen);
+        self.is_before_restart = source.is_before_restart;
+    }
+}
+
 impl PreviousGroup {
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty()
-    }
-
-    /// The device started again: differences to what stands here are worth nothing.
-    pub(super) fn note_restart(&mut self) {
-        self.is_before_restart = !self.is_empty();
     }
 
     /// Whether the device started again since these were read.
@@ -265,74 +320,64 @@ impl PreviousGroup {
         (taken != NOT_CHOSEN).then_some(taken)
     }
 
-    /// Puts what was read in the place of the previous values. Rows that are out of order keep
-    /// their old ones; absent rows and cells are carried on, unless they are from before a restart.
-    pub(super) fn replace(
+    /// Becomes what `before` is after `read`. Rows that are out of order keep their old values;
+    /// absent rows and cells are carried on, unless they are from before a restart.
+    pub(super) fn follow(
         &mut self,
-        plan: &GroupRatePlan,
-        read: &GroupRows,
-        rows: &mut RowMatch,
-        interval_ms: u32,
+        before: &PreviousGroup,
+        (plan, read): (&GroupRatePlan, &GroupRows),
+        rows: &RowMatch,
+        judge: Judge,
     ) {
-        self.columns
-            .resize_with(plan.sources, PreviousColumn::default);
-        let newest_ms = read
-            .time
-            .iter()
-            .map(|time| time.0)
-            .max()
-            .unwrap_or(i64::MIN);
-        let oldest_ms = newest_ms.saturating_sub(i64::from(interval_ms) * CARRY_INTERVALS);
+        let newest_ms = read.time.iter().map(|time| time.0).max();
+        let carried_ms = i64::from(judge.interval_ms) * CARRY_INTERVALS;
+        let oldest_ms = newest_ms.unwrap_or(i64::MIN).saturating_sub(carried_ms);
         let is_kept = |row: &&u32| {
-            self.time_ms
-                .get(**row as usize)
-                .is_some_and(|time_ms| *time_ms >= oldest_ms)
-                && !self.is_before_restart
+            let time_ms = before.time_ms.get(**row as usize);
+            !judge.is_rebooted && time_ms.is_some_and(|time_ms| *time_ms >= oldest_ms)
         };
-        let carried: Vec<usize> = rows
-            .absent
-            .iter()
-            .filter(is_kept)
-            .take(CARRIED_ROWS_MAX)
-            .map(|row| *row as usize)
-            .collect();
+        let kept = rows.absent.iter().filter(is_kept).take(CARRIED_ROWS_MAX);
+        let carried: Vec<usize> = kept.map(|row| *row as usize).collect();
+
+        self.time_ms.clear();
         let time_of = |row: usize| {
-            let before = rows.previous(row).filter(|_| rows.is_late[row]);
-            let kept = before.and_then(|row| self.time_ms.get(row).copied());
+            let late = rows.previous(row).filter(|_| rows.is_late[row]);
+            let kept = late.and_then(|row| before.time_ms.get(row).copied());
             kept.unwrap_or(read.time[row].0)
         };
-        let mut time_ms: Vec<i64> = (0..read.len()).map(time_of).collect();
-        time_ms.extend(carried.iter().map(|row| self.time_ms[*row]));
-
-        self.replace_columns(read, rows, (&carried, &time_ms));
-        self.replace_choices(rows, &carried);
-        self.replace_discontinuity(read, rows, &carried);
-        let carried_keys: Vec<u64> = carried.iter().map(|row| self.keys[*row]).collect();
+        self.time_ms.extend((0..read.len()).map(time_of));
+        self.time_ms
+            .extend(carried.iter().map(|row| before.time_ms[*row]));
         self.keys.clone_from(&rows.keys);
-        self.keys.extend(carried_keys);
-        self.time_ms = time_ms;
+        self.keys
+            .extend(carried.iter().map(|row| before.keys[*row]));
+        self.columns
+            .resize_with(plan.sources, PreviousColumn::default);
+        self.follow_columns(before, read, rows, (&carried, judge.is_rebooted));
+        self.follow_choices(before, rows, &carried);
+        self.follow_discontinuity(before, read, rows, &carried);
         // Values that stand because their read was out of order are older than the restart still.
-        self.is_before_restart &= rows.is_late.contains(&true);
+        self.is_before_restart = judge.is_rebooted && rows.is_late.contains(&true);
     }
 
-    fn replace_columns(
+    fn follow_columns(
         &mut self,
+        before: &PreviousGroup,
         read: &GroupRows,
         rows: &RowMatch,
-        (carried, time_ms): (&[usize], &[i64]),
+        (carried, is_before_restart): (&[usize], bool),
     ) {
-        let (old_times, is_before_restart) = (&self.time_ms, self.is_before_restart);
+        let time_ms = &self.time_ms;
+        let unread = PreviousColumn::default();
         for (position, column) in self.columns.iter_mut().enumerate() {
             let source = read.sources.get(position);
-            if !column.is_used && source.is_none_or(|source| source.presence.is_all_absent()) {
+            let old = before.columns.get(position).unwrap_or(&unread);
+            column.reset(source.map_or(CounterWidth::Bits32, |source| source.width));
+            column.is_used = old.is_used;
+            if !old.is_used && source.is_none_or(|source| source.presence.is_all_absent()) {
                 continue;
             }
-            let before = std::mem::take(column);
-            let old_cell = |row: usize| before.get(row, *old_times.get(row)?);
-            column.is_used = before.is_used;
-            column
-                .values
-                .reset(source.map_or(CounterWidth::Bits32, |source| source.width));
+            let old_cell = |row: usize| old.get(row, *before.time_ms.get(row)?);
             for (row, number) in (0..read.len()).zip(0u32..) {
                 let is_newer = !rows.is_late[row];
                 let fresh = source
@@ -352,33 +397,46 @@ impl PreviousGroup {
         }
     }
 
-    fn replace_choices(&mut self, rows: &mut RowMatch, carried: &[usize]) {
+    fn follow_choices(&mut self, before: &PreviousGroup, rows: &RowMatch, carried: &[usize]) {
         self.chosen.resize_with(rows.chosen.len(), Vec::new);
-        for (old, new) in self.chosen.iter_mut().zip(&mut rows.chosen) {
-            if !new.is_empty() || !carried.is_empty() && !old.is_empty() {
-                new.resize(rows.keys.len(), NOT_CHOSEN);
-                new.extend(
-                    carried
-                        .iter()
-                        .map(|row| old.get(*row).copied().unwrap_or(NOT_CHOSEN)),
-                );
+        for (choice, (next, taken)) in self.chosen.iter_mut().zip(&rows.chosen).enumerate() {
+            next.clone_from(taken);
+            let Some(old) = before.chosen.get(choice) else {
+                continue;
+            };
+            if !taken.is_empty() || !carried.is_empty() && !old.is_empty() {
+                next.resize(rows.keys.len(), NOT_CHOSEN);
+                let of_row = |row: &usize| old.get(*row).copied().unwrap_or(NOT_CHOSEN);
+                next.extend(carried.iter().map(of_row));
             }
-            std::mem::swap(old, new);
         }
     }
 
-    fn replace_discontinuity(&mut self, read: &GroupRows, rows: &RowMatch, carried: &[usize]) {
-        if read.discontinuity_ticks.is_empty() && self.discontinuity_ticks.is_empty() {
+    fn follow_discontinuity(
+        &mut self,
+        before: &PreviousGroup,
+        read: &GroupRows,
+        rows: &RowMatch,
+        carried: &[usize],
+    ) {
+        self.discontinuity_ticks.clear();
+        let old = &before.discontinuity_ticks;
+        if read.discontinuity_ticks.is_empty() && old.is_empty() {
             return;
         }
-        let old = std::mem::take(&mut self.discontinuity_ticks);
         let old_of = |row: usize| old.get(row).copied().unwrap_or(0);
         let now = (0..rows.keys.len()).map(|row| {
             let read_now = read.discontinuity_ticks.get(row).copied();
             read_now.unwrap_or_else(|| rows.previous(row).map_or(0, old_of))
         });
         let carried = carried.iter().map(|row| old_of(*row));
-        self.discontinuity_ticks = now.chain(carried).collect();
+        self.discontinuity_ticks.extend(now.chain(carried));
+    }
+
+    /// As [`Clone::clone_from`], for a run in which nothing of the group was read.
+    pub(super) fn stand(&mut self, before: &PreviousGroup, is_before_restart: bool) {
+        self.clone_from(before);
+        self.is_before_restart = is_before_restart;
     }
 
     pub(super) fn shift_time(&mut self, by_ms: i64) {

@@ -33,6 +33,11 @@ impl DeviceBudget {
         })))
     }
 
+    /// Holds another limit from now on; what is in flight stays so.
+    pub fn set_limit(&self, limit: LoadLimit) {
+        self.with(|budget| budget.window.set_limit(limit));
+    }
+
     /// Packets in flight to the device now.
     #[must_use]
     pub fn in_flight(&self) -> u8 {

@@ -57,15 +57,22 @@ impl Window {
     /// Nothing in flight, nothing sent yet.
     #[must_use]
     pub(crate) fn new(limit: LoadLimit) -> Self {
-        let interval_nanos = limit
+        let mut window = Self {
+            in_flight: 0,
+            in_flight_max: 1,
+            interval_nanos: 0,
+            next_at: Monotonic::default(),
+        };
+        window.set_limit(limit);
+        window
+    }
+
+    /// Holds another limit from now on; what is in flight stays so.
+    pub(crate) fn set_limit(&mut self, limit: LoadLimit) {
+        self.in_flight_max = limit.in_flight.clamp(1, IN_FLIGHT_MAX);
+        self.interval_nanos = limit
             .packets_per_second
             .map_or(0, |rate| NANOS_PER_SECOND / u64::from(rate.get()));
-        Self {
-            in_flight: 0,
-            in_flight_max: limit.in_flight.clamp(1, IN_FLIGHT_MAX),
-            interval_nanos,
-            next_at: Monotonic::default(),
-        }
     }
 
     /// Asks for one place in flight and one packet of the rate.
