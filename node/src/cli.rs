@@ -19,6 +19,7 @@ pub mod exit;
 mod init;
 mod lists;
 pub mod logging;
+mod mesh;
 pub mod output;
 pub mod poll;
 mod reading;
@@ -79,6 +80,18 @@ enum Command {
     /// What happened: clock steps, held discoveries, crashes, full disks.
     #[command(subcommand)]
     Events(lists::EventsCommand),
+    /// The tiers of the mesh.
+    #[command(subcommand)]
+    Mesh(mesh::MeshCommand),
+    /// Nodes whose data a node holds.
+    #[command(subcommand)]
+    Nodes(mesh::NodesCommand),
+    /// Durable readers of a node.
+    #[command(subcommand)]
+    Cursors(mesh::CursorsCommand),
+    /// How long the disk holds what comes in, and what outage it bridges.
+    #[command(after_help = "Examples:\n  ocelli capacity\n  ocelli capacity -o json")]
+    Capacity(mesh::AskArgs),
     /// Print the last values that a node holds.
     Values(reading::ValuesArgs),
     /// Print data as it comes, from any point that the node still holds.
@@ -124,6 +137,10 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Plugins(command) => lists::plugins(command, streams),
         Command::Gaps(command) => lists::gaps(command, streams),
         Command::Events(command) => lists::events(command, streams),
+        Command::Mesh(command) => mesh::mesh(command, streams),
+        Command::Nodes(command) => mesh::nodes(command, streams),
+        Command::Cursors(command) => mesh::cursors(command, streams),
+        Command::Capacity(args) => mesh::capacity(&args, streams),
         Command::Values(args) => reading::values(&args, streams),
         Command::Subscribe(args) => reading::subscribe(&args, streams),
         Command::Status(args) => reading::status(&args, streams),

@@ -29,6 +29,7 @@ mod health;
 mod lines;
 mod list;
 mod metrics_route;
+mod nodes;
 mod openapi;
 mod own_metrics;
 mod parameters;
@@ -153,6 +154,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(gaps::routes)
         .configure(events::routes)
         .configure(metrics_route::routes)
+        .configure(nodes::routes)
         .configure(openapi::routes);
 }
 

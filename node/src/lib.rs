@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assembly;
+pub mod capacity;
 pub mod cli;
 pub mod clock;
 pub mod demo;

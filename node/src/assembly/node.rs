@@ -238,14 +238,16 @@ fn make_directory(path: &Path) -> Result<(), NodeError> {
     })
 }
 
-fn options_of(config: &Config) -> BusOptions {
+/// How the bus is to behave.
+pub(super) fn options_of(config: &Config) -> BusOptions {
     let default = BusOptions::default();
+    let node = &config.node;
     BusOptions {
         description: Some(OriginDescription {
-            mesh: config.node.mesh.to_string(),
-            tier: config.node.tier,
-            site: config.node.site.to_string(),
-            node: config.node.name.to_string(),
+            mesh: node.mesh.to_string(),
+            tier: node.tier,
+            site: node.site.to_string(),
+            node: node.name.to_string(),
         }),
         retention: config.bus.retention.get(),
         bytes_max: config

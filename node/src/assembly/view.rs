@@ -5,16 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ocelli_actors::{Followed, ResourcePlan, RuntimeCounters, RuntimeCounts, Site};
-use ocelli_bus::{Bus, DiskState};
+use ocelli_bus::{Bus, DiskState, LastKind};
 use ocelli_config::sections::discovery::DiscoveryConfig;
 use ocelli_config::sections::polling::PollingConfig;
 use ocelli_model::catalog::CatalogLog;
 use ocelli_model::clock::{Clock, Monotonic};
 use serde_json::{Value, json};
 
+use super::node::options_of;
+use crate::capacity::Limits;
 use crate::http::view::{Check, NodeView, PairView, PluginView, ResourceView};
 
 /// What the API looks at.
@@ -54,7 +57,10 @@ impl NodeView for AssembledView {
                 .map(ToString::to_string),
             plugins: plan.pairs.iter().map(pair_view).collect(),
         };
-        Arc::new(followed.resources.values().map(view).collect())
+        let mut all: BTreeMap<String, ResourceView> = self.heard_of();
+        let followed = followed.resources.values().map(view);
+        all.extend(followed.map(|view| (view.id.clone(), view)));
+        Arc::new(all.into_values().collect())
     }
 
     fn plugins(&self) -> Arc<Vec<PluginView>> {
@@ -148,11 +154,12 @@ impl NodeView for AssembledView {
                 *gaps.entry(kind.as_str()).or_default() += slots;
             }
         }
-        let uptime = self.clock.monotonic().since(self.started);
+        let uptime = self.uptime();
         json!({
             "node": site.config.node.name.as_str(),
             "site": site.config.node.site.as_str(),
-            "tier": "site",
+            "tier": site.config.node.tier.as_str(),
+            "mesh": site.config.node.mesh.as_str(),
             "version": env!("CARGO_PKG_VERSION"),
             "origin": self.bus.origin(),
             "epoch": state.epoch().to_string(),
@@ -194,8 +201,48 @@ impl NodeView for AssembledView {
         ]
     }
 
+    fn limits(&self) -> Limits {
+        let options = options_of(&self.site.load().config);
+        Limits {
+            bytes_max: options.bytes_max,
+            cursor_idle_max: options.cursor_idle_max,
+            retention: options.retention,
+            free_bytes: 0,
+        }
+    }
+
+    fn uptime(&self) -> Duration {
+        self.clock.monotonic().since(self.started)
+    }
+
     fn is_alive(&self) -> bool {
         true
+    }
+}
+
+impl AssembledView {
+    /// Resources that other nodes poll, as their last batches show them.
+    fn heard_of(&self) -> BTreeMap<String, ResourceView> {
+        let mut all = BTreeMap::new();
+        for entry in self.bus.last_values().list(LastKind::Batch) {
+            if entry.origin == self.bus.origin() {
+                continue;
+            }
+            let id = entry.resource.id().to_string();
+            let view = all.entry(id.clone()).or_insert_with(|| ResourceView {
+                id,
+                device: entry.resource.device_key().as_str().to_owned(),
+                resource: Arc::clone(&entry.resource),
+                duplicate_of: None,
+                plugins: Vec::new(),
+            });
+            view.plugins.push(PairView {
+                plugin: entry.key.plugin.to_string(),
+                last_batch_slot_ms: Some(entry.head.slot.0),
+                ..PairView::default()
+            });
+        }
+        all
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ocelli_model::secret::Secret;
 use ocelli_model::units::parse_duration;
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
@@ -138,12 +138,21 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn open(&self, path: &str, query: &[(&str, &str)]) -> Result<Response, Failure> {
+        self.send(Method::GET, path, query).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Response, Failure> {
         let mut url = self.base.clone();
         url.set_path(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.get(url);
+        let mut request = self.http.request(method, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
@@ -157,6 +166,15 @@ impl Client {
         let status = response.status();
         let body = self.body(response).await.unwrap_or_default();
         Err(self.refused(status, &body))
+    }
+
+    /// Changes something.
+    ///
+    /// # Errors
+    /// As [`Client::get`], and a refusal for want of a role.
+    pub async fn change(&self, method: Method, path: &str) -> Result<(), Failure> {
+        let response = self.send(method, path, &[]).await?;
+        self.body(response).await.map(|_| ())
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {

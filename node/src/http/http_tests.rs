@@ -60,6 +60,19 @@ impl NodeView for Fixed {
         ocelli_actors::RuntimeCounts::default()
     }
 
+    fn limits(&self) -> crate::capacity::Limits {
+        crate::capacity::Limits {
+            bytes_max: 1 << 30,
+            cursor_idle_max: Duration::from_secs(86_400),
+            retention: Duration::from_secs(21_600),
+            free_bytes: 0,
+        }
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
     fn is_alive(&self) -> bool {
         true
     }

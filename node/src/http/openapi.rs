@@ -231,6 +231,27 @@ pub(super) const ROUTES: &[Route] = &[
         &["application/x-ndjson", "text/csv"],
     ),
     get(
+        "/v1/nodes",
+        "Nodes whose data is held here: who, how old, what is missing",
+        &[LIMIT, AFTER, FIELDS],
+        JSON,
+    )
+    .of_node(),
+    get(
+        "/v1/nodes/{id}",
+        "One node",
+        &[("id", "Origin, or name of the node")],
+        JSON,
+    )
+    .of_node(),
+    get(
+        "/v1/capacity",
+        "Bytes a day, hours held, time until full, the outage that is bridged",
+        &[],
+        JSON,
+    )
+    .of_node(),
+    get(
         "/v1/cursors",
         "Durable readers of this node, and how far they have come",
         &[LIMIT, AFTER, FIELDS],

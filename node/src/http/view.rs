@@ -5,11 +5,14 @@
 //! Invariant: no method waits; what it gives is a snapshot, swapped whole by its owner.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ocelli_actors::RuntimeCounts;
 use ocelli_model::resource::Resource;
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::capacity::Limits;
 
 /// A resource with what this node knows of it.
 #[derive(Debug, Clone, Serialize)]
@@ -85,6 +88,10 @@ pub trait NodeView: Send + Sync + 'static {
     fn readiness(&self) -> Vec<Check>;
     /// What the runtime counted, for `/metrics`; all zero before it starts.
     fn runtime(&self) -> RuntimeCounts;
+    /// What bounds the disk; free bytes are the bus's to say.
+    fn limits(&self) -> Limits;
+    /// How long the process has run.
+    fn uptime(&self) -> Duration;
     /// Whether every arbiter answered lately.
     fn is_alive(&self) -> bool;
 }
