@@ -147,6 +147,9 @@ impl Outlet {
     /// [`Shed`] with the cause of the slot's gap; nothing was taken.
     pub(crate) fn batch(&mut self, of: &mut PairOf<'_>, batch: &Batch) -> Result<(), Shed> {
         if let Some(refused) = self.refused {
+            if refused == SubmitError::DiskFull {
+                self.bus.show_volatile(of.resource, of.plugin, batch);
+            }
             return Err(Shed {
                 cause: cause_of_refusal(refused),
             });

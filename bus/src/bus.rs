@@ -13,11 +13,12 @@ use std::thread::JoinHandle;
 
 use ocelli_model::clock::{Clock, Rng};
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::block_reader::BlockReader;
 use crate::coverage::{self, CoverageFileError, StreamHead, StreamState};
 use crate::cursor_store::{CursorFileError, CursorStore};
+use crate::decoder::Record;
 use crate::definitions::Definitions;
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::disk::{Disk, RealDisk};
@@ -325,6 +326,11 @@ impl Bus {
     #[must_use]
     pub fn events(&self) -> &EventLedger {
         &self.shared.views.events
+    }
+
+    /// What the disk has no room for, from now on.
+    pub(crate) fn volatile(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.shared.views.volatile.follow()
     }
 
     /// The durable cursors.

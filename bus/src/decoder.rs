@@ -46,6 +46,8 @@ pub struct Record {
     pub is_partial: bool,
     /// It came over a backfill lane.
     pub is_backfill: bool,
+    /// A full disk does not take it: it has no seq, and its slot is a gap.
+    pub is_volatile: bool,
     /// The rest.
     pub payload: Payload,
 }
@@ -150,6 +152,7 @@ pub fn decode_entry(
         time: head.time,
         is_partial: head.flags.has(EntryFlags::PARTIAL),
         is_backfill: false,
+        is_volatile: false,
         payload,
     })
 }

@@ -49,6 +49,7 @@ mod statistics;
 mod stored;
 mod tail;
 mod views;
+mod volatile;
 mod wire;
 mod writer;
 
@@ -81,6 +82,7 @@ pub use seq_ranges::{RANGES_MAX, SeqRanges};
 pub use shared::{BusStatus, DiskState};
 pub use statistics::{BusStatistics, FSYNC_BUCKETS_US};
 pub use stored::{Entry, StoredBlock};
+pub use volatile::VOLATILE_MAX;
 pub use wire::WireError;
 pub use writer::queue::{
     Acknowledgement, AppendError, BusHandle, Committed, IdsExhausted, Refused, SubmitError,

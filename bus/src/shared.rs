@@ -37,6 +37,19 @@ pub enum DiskState {
     Failing,
 }
 
+impl DiskState {
+    /// The name in `/v1/status`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DiskState::Ok => "ok",
+            DiskState::Low => "low",
+            DiskState::Full => "full",
+            DiskState::Failing => "failing",
+        }
+    }
+}
+
 /// What an operator should know of the bus at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BusStatus {

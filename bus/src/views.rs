@@ -14,6 +14,7 @@ use crate::options::BusOptions;
 use crate::record::{EntryKind, Lane};
 use crate::statistics::Counters;
 use crate::stored::{Entry, StoredBlock};
+use crate::volatile::VolatileFeed;
 
 /// All views.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Views {
     pub(crate) last_values: LastValues,
     pub(crate) gaps: GapLedger,
     pub(crate) events: EventLedger,
+    /// Not of the log: what the disk had no room for.
+    pub(crate) volatile: VolatileFeed,
 }
 
 impl Views {
@@ -31,6 +34,7 @@ impl Views {
             last_values: LastValues::new(options.last_values_bytes_max),
             gaps: GapLedger::new(options.gap_ranges_max),
             events: EventLedger::new(options.events_max),
+            volatile: VolatileFeed::default(),
         }
     }
 

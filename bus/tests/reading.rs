@@ -8,9 +8,10 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use ocelli_bus::Bus;
 use ocelli_bus::dictionary::PairCache;
+use ocelli_bus::disk::{Disk, RealDisk};
 use ocelli_bus::encoder::{Encoder, Pair};
 use ocelli_bus::payload::Payload;
 use ocelli_bus::read::{
@@ -18,13 +19,14 @@ use ocelli_bus::read::{
     SubscriptionError, SubscriptionRequest, render_cursor,
 };
 use ocelli_bus::record::Lane;
+use ocelli_bus::{Bus, BusStatus, DiskState, LastKind, VOLATILE_MAX};
 use ocelli_model::clock::WallMs;
 use ocelli_model::event::{EventFacts, Severity};
 use ocelli_model::gap::{Gap, GapKind};
 use ocelli_model::panoptes::Projection;
 use ocelli_model::resource::{Resource, ResourceFields};
 use ocelli_model::slot::{Epoch, SlotMs};
-use support::{open, quick_dir, runtime, small_options};
+use support::{FaultyDisk, events, open_on, quick_dir, runtime, small_options};
 use switches::{Mix, switch_batch_of};
 
 #[path = "support/switches.rs"]
@@ -51,8 +53,12 @@ fn resource(name: &str) -> Arc<Resource> {
 
 impl Node {
     fn new() -> Self {
+        Self::on(Arc::new(RealDisk))
+    }
+
+    fn on(disk: Arc<dyn Disk>) -> Self {
         let directory = quick_dir();
-        let (bus, _) = open(directory.path(), small_options());
+        let (bus, ..) = open_on(directory.path(), small_options(), disk);
         let bus = Arc::new(bus);
         let mut encoder = Encoder::default();
         encoder.add_ids(bus.handle().reserve_ids(50_000).unwrap());
@@ -381,5 +387,105 @@ fn gaps_and_events_come_where_they_were_asked_for() {
             3,
             "two batches and the cursor"
         );
+    });
+}
+
+/// Fills two segments, until the disk is known to be full.
+async fn fill(bus: &Bus) {
+    let refused = |status: BusStatus| status.disk == DiskState::Full;
+    for number in 0..100 {
+        let block = events(number, 1, 9_000);
+        match bus.handle().submit(Lane::Data, block).await {
+            // Refused or durable: the state says when it is enough.
+            Ok(acknowledgement) => drop(acknowledgement.await),
+            Err(_full) => break,
+        }
+        if refused(*bus.status().borrow()) {
+            break;
+        }
+    }
+    assert!(refused(*bus.status().borrow()), "two segments hold fewer");
+}
+
+#[test]
+fn on_a_full_disk_subscribers_alone_get_volatile_batches_and_cursors_stand_still() {
+    runtime().block_on(async {
+        let disk = FaultyDisk::default();
+        let faults = Arc::clone(&disk.0);
+        let mut node = Node::on(Arc::new(disk));
+        node.poll(0).await;
+        let request = |name: &str| SubscriptionRequest {
+            selection: of_resource(name),
+            from: StartFrom::Oldest,
+            ..SubscriptionRequest::default()
+        };
+        let mut watching = node.subscribe(request("sw1")).with_volatile();
+        let mut durable = node.subscribe(request("sw1"));
+        assert_eq!(held(&mut watching).await, named(&[("sw1", 0)]));
+        faults.free_bytes.store(0, Ordering::SeqCst);
+        fill(&node.bus).await;
+        assert_eq!(held(&mut watching).await, []);
+        let cursor = watching.cursor();
+
+        let batch = switch_batch_of(3, Mix::Busy, 1);
+        let (bus, plugin) = (node.bus.handle(), Arc::clone(&node.plugin));
+        for (resource, _) in &node.pairs {
+            bus.show_volatile(resource, &plugin, &batch);
+        }
+        let Item::Record(record) = watching.next().await.unwrap() else {
+            panic!("a record");
+        };
+        assert!(record.is_volatile && record.resource.as_ref().unwrap().id().id() == "sw1");
+        assert_eq!(record.slot, batch.slot);
+        let mut line = Vec::new();
+        RecordRenderer::default().render(&record, &mut line);
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!((&line["volatile"], line.get("seq")), (&true.into(), None));
+        assert_eq!(watching.cursor(), cursor, "it stands still");
+        let last = node.bus.last_values().list(LastKind::Batch);
+        assert!(
+            last.iter().all(|last| last.head.slot < batch.slot),
+            "no last value"
+        );
+
+        faults.free_bytes.store(u64::MAX, Ordering::SeqCst);
+        node.bus.tend().await.unwrap();
+        bus.show_volatile(&node.pairs[0].0, &plugin, &batch);
+        node.poll(2).await;
+        assert_eq!(held(&mut durable).await, named(&[("sw1", 0), ("sw1", 2)]));
+        let Item::Record(next) = watching.next().await.unwrap() else {
+            panic!("a record");
+        };
+        assert!(
+            !next.is_volatile,
+            "nothing is shown once the disk takes data"
+        );
+        assert_eq!(
+            held(&mut node.subscribe(request("sw1"))).await.len(),
+            2,
+            "not stored"
+        );
+    });
+}
+
+#[test]
+fn a_subscriber_too_slow_for_volatile_batches_is_told_how_many_it_lost() {
+    runtime().block_on(async {
+        let disk = FaultyDisk::default();
+        let faults = Arc::clone(&disk.0);
+        let mut node = Node::on(Arc::new(disk));
+        node.poll(0).await;
+        let mut slow = node
+            .subscribe(SubscriptionRequest::default())
+            .with_volatile();
+        faults.free_bytes.store(0, Ordering::SeqCst);
+        fill(&node.bus).await;
+        let batch = switch_batch_of(1, Mix::Busy, 1);
+        for _ in 0..VOLATILE_MAX + 10 {
+            let bus = node.bus.handle();
+            bus.show_volatile(&node.pairs[0].0, &node.plugin, &batch);
+        }
+        assert!(matches!(slow.next().await, Ok(Item::Lag { skipped: 10 })));
+        assert!(matches!(slow.next().await, Ok(Item::Record(record)) if record.is_volatile));
     });
 }

@@ -173,7 +173,11 @@ fn begin(kind: &str, record: &Record, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"type\":");
     put_json(into, kind);
     member(into, "origin", &record.stream.origin);
-    member(into, "seq", &record.seq.0);
+    if record.is_volatile {
+        member(into, "volatile", &true);
+    } else {
+        member(into, "seq", &record.seq.0);
+    }
     if let Some(resource) = &record.resource {
         member(into, "resource", resource.id().as_str());
     }

@@ -11,12 +11,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use ocelli_model::clock::WallMs;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::cursor::Cursor;
 use super::selection::Selection;
 use super::source::{RecordSource, SourceError};
 use crate::block::EntryHead;
-use crate::decoder::Record;
+use crate::decoder::{Record, ResolvedHead};
+use crate::payload::Payload;
 use crate::record::{DefinitionId, EntryKind, Lane, Seq, StreamId};
 use crate::{
     Delivery, Entry, LogPosition, ReadError, ReadFrom, Reader, ReaderOptions, SeqRange, SeqRanges,
@@ -127,6 +130,8 @@ pub struct Subscription {
     /// Entries before the first one seen count as taken.
     begins_late: bool,
     may_repeat: bool,
+    /// What a full disk has no room for; `None` for whoever wants durable entries alone.
+    volatile: Option<broadcast::Receiver<Arc<Record>>>,
 }
 
 impl Subscription {
@@ -181,7 +186,16 @@ impl Subscription {
             taken,
             begins_late,
             may_repeat,
+            volatile: None,
         })
+    }
+
+    /// The same, with what a full disk has no room for: batches marked volatile, without seq, which
+    /// the cursor does not know. For people who watch; never for what must not lose or repeat.
+    #[must_use]
+    pub fn with_volatile(mut self) -> Self {
+        self.volatile = Some(self.source.bus().volatile());
+        self
     }
 
     /// What is selected.
@@ -215,11 +229,48 @@ impl Subscription {
             if let Some(item) = self.next_at_hand() {
                 return Ok(item);
             }
-            let delivery = self.reader.next().await?;
+            let delivery = match self.next_come().await? {
+                Come::Delivery(delivery) => delivery,
+                Come::Volatile(record) if self.wants(&record) => return Ok(Item::Record(record)),
+                Come::Volatile(_) | Come::Skipped => continue,
+            };
             if let Some(item) = self.take_delivery(delivery).await? {
                 return Ok(item);
             }
         }
+    }
+
+    /// What comes first: entries, or a volatile record. Only a reader at the live end waits for
+    /// both: there it asks no disk, so that giving it up for a record costs nothing.
+    async fn next_come(&mut self) -> Result<Come, SubscriptionError> {
+        let volatile = self.volatile.as_mut().filter(|_| self.reader.is_live());
+        let Some(volatile) = volatile else {
+            return Ok(Come::Delivery(self.reader.next().await?));
+        };
+        tokio::select! {
+            biased;
+            delivery = self.reader.next() => Ok(Come::Delivery(delivery?)),
+            shown = volatile.recv() => Ok(match shown {
+                Ok(record) => Come::Volatile(record),
+                Err(RecvError::Lagged(behind)) => {
+                    self.skipped += behind;
+                    Come::Skipped
+                }
+                // The feed lives as long as the bus, and so as this subscription.
+                Err(RecvError::Closed) => Come::Skipped,
+            }),
+        }
+    }
+
+    fn wants(&mut self, record: &Record) -> bool {
+        let Payload::Batch(batch) = &record.payload else {
+            return false;
+        };
+        self.selection.has_entry(&ResolvedHead {
+            resource: record.resource.clone(),
+            plugin: record.plugin.clone(),
+            columns: Some((Arc::clone(&batch.schema), Arc::clone(&batch.rows))),
+        })
     }
 
     /// The next item among what is durable now; `None` at its end. For bounded reads.
@@ -363,6 +414,13 @@ impl Subscription {
             }
         }
     }
+}
+
+/// What a subscription waits for.
+enum Come {
+    Delivery(Delivery),
+    Volatile(Arc<Record>),
+    Skipped,
 }
 
 type PairKey = (StreamId, DefinitionId, DefinitionId);

@@ -14,6 +14,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 
+use ocelli_model::batch::Batch;
+use ocelli_model::resource::Resource;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::block::SealedBlock;
@@ -343,6 +345,14 @@ impl BusHandle {
     fn charge(&self, block_bytes: usize) -> u32 {
         let bytes = block_bytes.clamp(CHARGE_BYTES_MIN, self.shared.options.queue_bytes_max);
         u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// Shows subscribers a batch that was refused because the disk is full; otherwise nothing.
+    pub fn show_volatile(&self, resource: &Arc<Resource>, plugin: &Arc<str>, batch: &Batch) {
+        if self.shared.status.borrow().disk == DiskState::Full {
+            let (views, origin) = (&self.shared.views, self.shared.origin);
+            views.volatile.show(origin, (resource, plugin), batch);
+        }
     }
 
     /// Ids for new definitions of this origin, for the caller alone.

@@ -62,5 +62,8 @@ section! {
         pub bytes_max: Option<Size<134_217_728>>,
         /// How long a reader may be silent before its cursor stops holding segments, loudly.
         pub cursor_idle_max: Keep = "24h",
+        /// Bytes of a segment file, reserved whole when it begins. Smaller where the file system
+        /// is small; read at the start alone.
+        pub segment_bytes: Size<1_048_576> = "64MiB",
     }
 }

@@ -255,6 +255,7 @@ pub(super) fn options_of(config: &Config) -> BusOptions {
             .bytes_max
             .map_or(default.bytes_max, |size| size.bytes()),
         cursor_idle_max: config.bus.cursor_idle_max.get(),
+        segment_bytes: config.bus.segment_bytes.bytes(),
         ..default
     }
 }

@@ -140,7 +140,7 @@ impl NodeView for AssembledView {
             .values()
             .map(|plan| plan.pairs.len())
             .sum();
-        let statistics = self.bus.statistics();
+        let (statistics, bus) = (self.bus.statistics(), *self.bus.status().borrow());
         let mut totals = BTreeMap::<&str, u64>::new();
         let mut gaps = BTreeMap::<&str, u64>::new();
         for polling in &site.pollings {
@@ -174,6 +174,9 @@ impl NodeView for AssembledView {
                 "segments": statistics.segments,
                 "segment_bytes": statistics.segment_bytes,
                 "queue_bytes": statistics.queue_bytes,
+                "disk": bus.disk.as_str(),
+                "free_bytes": bus.free_bytes,
+                "full_in_s": bus.full_in_seconds,
             },
         })
     }

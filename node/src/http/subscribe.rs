@@ -111,6 +111,7 @@ async fn subscribe(
         None => Vec::new(),
     };
     let subscription = Subscription::begin(&state.records, request).map_err(refused)?;
+    let subscription = subscription.with_volatile();
     let content_type = match format {
         Format::Ndjson | Format::Records => "application/x-ndjson",
         Format::Sse => "text/event-stream",
@@ -333,6 +334,9 @@ impl Writer {
 
     fn write_influx(&self, record: &Record, into: &mut Vec<u8>) {
         if let (Payload::Batch(batch), Some(resource)) = (&record.payload, &record.resource) {
+            if record.is_volatile {
+                into.extend_from_slice(b"# volatile\n");
+            }
             self.influx.render(batch, resource, into);
         }
     }
@@ -353,7 +357,11 @@ impl Writer {
         }
         let status = match &record.payload {
             Payload::Batch(batch) => {
+                let start = into.len();
                 self.groups.render(batch, json, into);
+                if record.is_volatile {
+                    mark_volatile(into, start);
+                }
                 Some(PollingStatus::of_batch(batch))
             }
             Payload::Gap(gap) => {
@@ -416,4 +424,14 @@ impl Writer {
 
 fn is_batch(record: &Record) -> bool {
     matches!(record.payload, Payload::Batch(_))
+}
+
+/// Adds a member to each group that was written from `start` on: a full disk does not keep it.
+fn mark_volatile(lines: &mut Vec<u8>, start: usize) {
+    let groups = lines.split_off(start);
+    for group in groups.split_inclusive(|byte| *byte == b'\n') {
+        let open = group.strip_suffix(b"}\n").unwrap_or(group);
+        lines.extend_from_slice(open);
+        lines.extend_from_slice(b",\"volatile\":true}\n");
+    }
 }
