@@ -10,5 +10,6 @@
 pub mod frame;
 pub mod identity;
 pub mod ingest;
+pub mod link;
 mod pace;
 pub mod uplink;

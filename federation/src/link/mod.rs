@@ -1,0 +1,21 @@
+//! Table of contents of `link`: connections between two nodes, and who keeps them alive.
+//!
+//! Does: the [`Link`] contract, QUIC and in-memory links, dialling with back-off, choice of a
+//! group's member. Does not: decide what to send (`uplink`, `ingest`).
+//! In: addresses, TLS configurations of `identity`, frames. Out: frames of peers, states.
+
+mod backoff;
+mod close;
+mod contract;
+mod memory;
+mod statistics;
+mod waiting;
+
+pub use backoff::{BACKOFF_MAX, BACKOFF_MIN, backoff};
+pub use close::{CloseCode, Closed};
+pub use contract::{BoxFuture, Link, SendError, Side};
+pub use memory::{MEMORY_QUEUE_FRAMES, MemoryFacts, MemoryLink, MemorySwitches, memory_pair};
+pub use statistics::{FrameCounts, LinkStatistics};
+
+#[cfg(test)]
+mod testing;
