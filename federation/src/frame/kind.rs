@@ -11,6 +11,17 @@ use ocelli_bus::limits::BLOCK_BYTES_MAX;
 pub const FRAME_BYTES_MAX: usize = BLOCK_BYTES_MAX + 4 * 1024;
 /// Most bytes of a control frame's payload; what needs more is sent in pieces.
 pub const CONTROL_BYTES_MAX: usize = 256 * 1024;
+/// Which end of a link may say a control frame after the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// Who opened the link.
+    Dialler,
+    /// Who took it.
+    Acceptor,
+    /// Either.
+    Both,
+}
+
 /// Most bytes of a frame that only introduces or dismisses.
 const SMALL_BYTES_MAX: usize = 8 * 1024;
 
@@ -105,9 +116,22 @@ impl FrameKind {
         place.unwrap_or(0)
     }
 
-    /// Whether it may stand on a control stream after the handshake.
+    /// Who may send it on a control stream after the handshake; `None`: it has no place there.
     #[must_use]
-    pub fn is_control(self) -> bool {
-        self.number() < Self::Block.number()
+    pub fn sender(self) -> Option<Sender> {
+        match self {
+            Self::Coverage | Self::CoverageEnd | Self::Durable | Self::Refused | Self::Throttle => {
+                Some(Sender::Acceptor)
+            }
+            Self::Heads => Some(Sender::Dialler),
+            Self::Revocations | Self::Goodbye => Some(Sender::Both),
+            Self::Hello
+            | Self::Welcome
+            | Self::Refuse
+            | Self::Block
+            | Self::Request
+            | Self::Item
+            | Self::Trailer => None,
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! How long to wait before dialling again.
 //!
 //! Does: double from 100 ms to 30 s, with jitter, as a pure function. Does not: sleep, or draw.
-//! In: attempts that failed in a row, 64 random bits. Out: a pause between half and all of its step,
-//! so that neighbours that lost the same link do not come back at one instant.
+//! In: attempts that failed in a row, 64 random bits. Out: a pause between half and all of its
+//! step, so that neighbours that lost the same link do not come back at one instant.
 
 use std::time::Duration;
 

@@ -69,8 +69,8 @@ pub trait Link: Send + Sync + 'static {
     /// What the acceptor answered; its `version` is the one to speak.
     fn welcome(&self) -> &Welcome;
 
-    /// Hands a control frame over; waits while the queue of the control stream is full. Cancel safe:
-    /// a dropped future has sent the whole frame or nothing.
+    /// Hands a control frame over; waits while the queue of the control stream is full. Cancel
+    /// safe: a dropped future has sent the whole frame or nothing.
     ///
     /// # Errors
     /// [`SendError::Closed`], [`SendError::Frame`].
@@ -80,7 +80,8 @@ pub trait Link: Send + Sync + 'static {
     /// control is felt. Channels do not wait for one another. Cancel safe likewise.
     ///
     /// # Errors
-    /// [`SendError::Closed`], [`SendError::Frame`] for a block above 1 MiB, [`SendError::WrongSide`].
+    /// [`SendError::Closed`], [`SendError::Frame`] for a block above 1 MiB,
+    /// [`SendError::WrongSide`].
     fn send_block(&self, channel: Channel, block: Bytes) -> BoxFuture<'_, Result<(), SendError>>;
 
     /// The next frame of any stream; where several wait, control first, then the channels in their

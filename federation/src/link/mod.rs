@@ -7,15 +7,28 @@
 mod backoff;
 mod close;
 mod contract;
+mod dialer;
+pub mod group;
+mod limits;
 mod memory;
+mod quic;
+mod stall;
 mod statistics;
 mod waiting;
 
 pub use backoff::{BACKOFF_MAX, BACKOFF_MIN, backoff};
 pub use close::{CloseCode, Closed};
 pub use contract::{BoxFuture, Link, SendError, Side};
+pub use dialer::{Dialer, DialerOptions, FactsSource, MemberState, Standing, TlsSource};
+pub use limits::{BudgetError, LinkBudget};
 pub use memory::{MEMORY_QUEUE_FRAMES, MemoryFacts, MemoryLink, MemorySwitches, memory_pair};
+pub use quic::{
+    AdmissionStatistics, DialError, DialFacts, GreetError, IncomingRequest, MeshEndpoint,
+    MeshOptions, NodeFacts, Offer, Offers, OpenEndpointError, Piece, QuicLink, RESET_KEY_BYTES,
+    RequestError, RequestLimits, RequestStream, TlsError, WelcomeFacts, reset_key_of,
+};
 pub use statistics::{FrameCounts, LinkStatistics};
 
 #[cfg(test)]
+#[path = "testing_tests.rs"]
 mod testing;

@@ -66,6 +66,10 @@ impl FrameCounters {
         }
     }
 
+    pub(super) fn unknown(&self) {
+        self.unknown.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn snapshot(&self) -> FrameCounts {
         let received = by_kind(&self.received);
         FrameCounts {

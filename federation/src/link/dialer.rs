@@ -1,0 +1,223 @@
+//! Keeps a link to one member of a group alive.
+//!
+//! Does: carry out what [`Choice`] decides: resolve, dial, pause, probe, move back. Does not: use
+//! the link. In: addresses as configured, TLS and origin as they are at each attempt. Out: links
+//! that stand.
+//! Names are resolved anew for each attempt, since a member may have moved.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ocelli_model::clock::{Clock, Rng};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::close::CloseCode;
+use super::contract::Link;
+use super::group::{Choice, Event, Step};
+use super::quic::{DialFacts, MeshEndpoint, QuicLink};
+use super::waiting::within;
+use crate::frame::Role;
+
+/// A name that is not resolved by then counts as a failure.
+const RESOLVE_MAX: Duration = Duration::from_secs(5);
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 4;
+
+/// The TLS configuration for the next attempt.
+pub type TlsSource = Arc<dyn Fn() -> Arc<rustls::ClientConfig> + Send + Sync>;
+/// Origin and role for the next attempt.
+pub type FactsSource = Arc<dyn Fn() -> DialFacts + Send + Sync>;
+
+/// What a dialler needs to know.
+pub struct DialerOptions {
+    /// Name of this node's site (or region), by which members are ranked.
+    pub site: String,
+    /// `host:port` of each member.
+    pub members: Vec<String>,
+    /// Asked at each attempt.
+    pub tls: TlsSource,
+    /// Asked at each attempt.
+    pub facts: FactsSource,
+    /// The node's.
+    pub clock: Arc<dyn Clock>,
+    /// For jitter.
+    pub rng: Box<dyn Rng>,
+}
+
+/// What is known of a member, for lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberState {
+    /// `host:port`.
+    pub name: String,
+    /// Whether the link is to it.
+    pub is_connected: bool,
+    /// Why the last attempt failed; `None` after a success.
+    pub error: Option<String>,
+}
+
+/// A link that stands.
+pub struct Standing {
+    /// The link.
+    pub link: Arc<QuicLink>,
+    /// `host:port` of the member.
+    pub member: String,
+}
+
+/// Keeps a link alive; used by one task.
+pub struct Dialer {
+    endpoint: Arc<MeshEndpoint>,
+    options: DialerOptions,
+    choice: Choice,
+    states: watch::Sender<Vec<MemberState>>,
+}
+
+impl Dialer {
+    /// A dialler for a group of members, each of which will do.
+    #[must_use]
+    pub fn new(endpoint: Arc<MeshEndpoint>, options: DialerOptions) -> Self {
+        let names: Vec<&str> = options.members.iter().map(String::as_str).collect();
+        let choice = Choice::new(&options.site, &names);
+        let unknown = |name: &String| MemberState {
+            name: name.clone(),
+            is_connected: false,
+            error: None,
+        };
+        let states = watch::Sender::new(options.members.iter().map(unknown).collect());
+        Self {
+            endpoint,
+            options,
+            choice,
+            states,
+        }
+    }
+
+    /// States of the members, as they change.
+    #[must_use]
+    pub fn states(&self) -> watch::Receiver<Vec<MemberState>> {
+        self.states.subscribe()
+    }
+
+    /// Dials until a link stands. Cancel safe: an attempt under way is given up.
+    pub async fn connect(&mut self) -> Standing {
+        loop {
+            match self.choice.step(self.options.clock.monotonic()) {
+                Step::Dial(number) => {
+                    if let Some(standing) = self.attempt(number).await {
+                        return standing;
+                    }
+                }
+                step => self.pause(step).await,
+            }
+        }
+    }
+
+    /// While a link stands: waits until a link to a better member stands too, which is answered;
+    /// finish the former one then. Never ends where there is no better member. Cancel safe.
+    pub async fn better(&mut self) -> Standing {
+        loop {
+            match self.choice.step(self.options.clock.monotonic()) {
+                Step::MoveTo(number) => {
+                    if let Some(standing) = self.attempt(number).await {
+                        return standing;
+                    }
+                }
+                Step::Probe(number) => self.probe(number).await,
+                // Without a link there is nothing to better.
+                Step::Dial(_) => std::future::pending().await,
+                step => self.pause(step).await,
+            }
+        }
+    }
+
+    /// The link that stood has ended.
+    pub fn lost(&mut self) {
+        if let Some(number) = self.choice.connected() {
+            let random = self.options.rng.next_u64();
+            self.on(Event::Lost(number, random), Some("link ended".to_owned()));
+        }
+    }
+
+    async fn pause(&self, step: Step) {
+        match step {
+            Step::WaitUntil(at) => self.options.clock.sleep_until(at).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn attempt(&mut self, number: usize) -> Option<Standing> {
+        let member = self.options.members.get(number)?.clone();
+        match self.dial(&member, (self.options.facts)()).await {
+            Ok(link) => {
+                info!(%member, peer = %link.peer().identity, "link stands");
+                self.on(Event::Connected(number), None);
+                Some(Standing { link, member })
+            }
+            Err(error) => {
+                warn!(%member, %error, "no link");
+                let random = self.options.rng.next_u64();
+                self.on(Event::DialFailed(number, random), Some(error));
+                None
+            }
+        }
+    }
+
+    async fn probe(&mut self, number: usize) {
+        let Some(member) = self.options.members.get(number).cloned() else {
+            return;
+        };
+        let facts = DialFacts {
+            role: Role::Client,
+            ..(self.options.facts)()
+        };
+        match self.dial(&member, facts).await {
+            Ok(link) => {
+                link.close(CloseCode::Done, "probe");
+                self.on(Event::ProbeAnswered(number), None);
+            }
+            Err(error) => {
+                debug!(%member, %error, "better member does not answer");
+                self.on(Event::ProbeFailed(number), Some(error));
+            }
+        }
+    }
+
+    async fn dial(&self, member: &str, facts: DialFacts) -> Result<Arc<QuicLink>, String> {
+        let resolved = tokio::net::lookup_host(member);
+        let addresses: Vec<SocketAddr> = within(&*self.options.clock, RESOLVE_MAX, resolved)
+            .await
+            .ok_or_else(|| format!("cannot resolve {member} within {RESOLVE_MAX:?}"))?
+            .map_err(|error| format!("cannot resolve {member}: {error}"))?
+            .take(ADDRESSES_MAX)
+            .collect();
+        let tls = (self.options.tls)();
+        let mut last = format!("{member} resolves to no address; check its name");
+        for address in addresses {
+            match self.endpoint.dial(address, &tls, facts).await {
+                Ok(link) => return Ok(link),
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(last)
+    }
+
+    fn on(&mut self, event: Event, error: Option<String>) {
+        let now = self.options.clock.monotonic();
+        self.choice.on(event, now);
+        let connected = self.choice.connected();
+        let (Event::Connected(number)
+        | Event::DialFailed(number, _)
+        | Event::Lost(number, _)
+        | Event::ProbeAnswered(number)
+        | Event::ProbeFailed(number)) = event;
+        self.states.send_modify(|states| {
+            for (place, state) in states.iter_mut().enumerate() {
+                state.is_connected = connected == Some(place);
+                if place == number {
+                    state.error.clone_from(&error);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,398 @@
+//! The one UDP socket of a node: dials and is dialled.
+//!
+//! Does: open the socket, admit and greet those who dial, dial others, walk live links after a
+//! change of trust, stop. Does not: decide who is wanted (whoever takes [`Offers`] does).
+//! In: TLS configurations of `identity`, addresses. Out: links, offers, figures.
+//! TLS configurations may change at any time; live links stay until they are told otherwise.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ocelli_model::clock::Clock;
+use parking_lot::Mutex;
+use quinn::{Endpoint, Incoming, TokioRuntime, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, info};
+
+use super::admission::{Admission, AdmissionStatistics, Admitted, Verdict};
+use super::closing;
+use super::handshake::{DialFacts, GreetError, Greeting, NodeFacts, Offer, Reception};
+use super::link::{LinkCore, QuicLink};
+use super::transport::{RESET_KEY_BYTES, TlsError, client_config, endpoint_config, server_config};
+use crate::identity::{PeerIdentity, SERVER_NAME};
+use crate::link::close::{CloseCode, Closed};
+use crate::link::limits::{BudgetError, HANDSHAKE_MAX, LinkBudget, OFFERS_MAX};
+use crate::link::waiting::within;
+
+/// What the kernel is asked to hold of arriving packets: a burst of the largest window.
+const SOCKET_RECEIVE_BYTES: usize = 4 << 20;
+
+/// What an endpoint needs to know.
+pub struct MeshOptions {
+    /// Where it listens; port 0 takes a free one. `[::]` takes IPv4 too.
+    pub address: SocketAddr,
+    /// Who the node is.
+    pub node: NodeFacts,
+    /// Bytes and links.
+    pub budget: LinkBudget,
+    /// Links from one address; a site behind address translation needs one for each of its nodes.
+    pub links_per_address_max: usize,
+    /// From `reset_key_of` the node's private key.
+    pub reset_key: [u8; RESET_KEY_BYTES],
+    /// The node's.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why there is no endpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenEndpointError {
+    /// The socket.
+    #[error("cannot listen on UDP {address}: {source}; free the port or set `listen.quic`")]
+    Socket {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The TLS configuration.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Memory.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+}
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// Nothing can be sent there.
+    #[error("cannot dial {address}: {source}; check the address")]
+    Address {
+        /// Where.
+        address: SocketAddr,
+        /// What QUIC says.
+        source: quinn::ConnectError,
+    },
+    /// The TLS configuration.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// No answer, or none in time.
+    #[error("{address} does not answer within {} s; is it up and reachable by UDP?",
+        HANDSHAKE_MAX.as_secs())]
+    Timeout {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// TLS or QUIC failed: a certificate was refused, there is no room, another protocol.
+    #[error("handshake with {address} failed: {closed}")]
+    Handshake {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        closed: Closed,
+    },
+    /// The peer answers and is not what is wanted, or does not want us.
+    #[error("{address}: {source}")]
+    Greet {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: GreetError,
+    },
+}
+
+/// The endpoint. Dropping it closes every link.
+pub struct MeshEndpoint {
+    core: Arc<EndpointCore>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+/// Peers that wait for the node's verdict. While nobody takes them, new handshakes wait.
+pub struct Offers(mpsc::Receiver<Offer>);
+
+struct EndpointCore {
+    endpoint: Endpoint,
+    node: Arc<NodeFacts>,
+    budget: LinkBudget,
+    clock: Arc<dyn Clock>,
+    admission: Arc<Admission>,
+    links: Arc<LinkList>,
+}
+
+/// Live links, for what concerns all of them.
+#[derive(Default)]
+struct LinkList(Mutex<BTreeMap<usize, Weak<LinkCore>>>);
+
+impl MeshEndpoint {
+    /// Opens the socket and starts to take peers. Call it inside the runtime that is to carry them.
+    ///
+    /// # Errors
+    /// [`OpenEndpointError`].
+    pub fn open(
+        options: MeshOptions,
+        tls: &rustls::ServerConfig,
+    ) -> Result<(Self, Offers), OpenEndpointError> {
+        let budget = options.budget.check()?;
+        let address = options.address;
+        let refused = |source| OpenEndpointError::Socket { address, source };
+        let socket = bind(address).map_err(refused)?;
+        let endpoint = Endpoint::new(
+            endpoint_config(&options.reset_key),
+            Some(server_config(tls, budget)?),
+            socket,
+            Arc::new(TokioRuntime),
+        )
+        .map_err(refused)?;
+        let links_max = usize::try_from(budget.links_max).unwrap_or(usize::MAX);
+        let core = Arc::new(EndpointCore {
+            endpoint,
+            node: Arc::new(options.node),
+            budget,
+            clock: options.clock,
+            admission: Admission::new(links_max, options.links_per_address_max),
+            links: Arc::default(),
+        });
+        let (sender, offers) = mpsc::channel(OFFERS_MAX);
+        let accepting = tokio::spawn(accept(Arc::clone(&core), sender));
+        Ok((Self { core, accepting }, Offers(offers)))
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the system says of the socket.
+    pub fn local_address(&self) -> std::io::Result<SocketAddr> {
+        self.core.endpoint.local_addr()
+    }
+
+    /// New handshakes use this configuration; live links stay.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the former one stays in use.
+    pub fn set_server_tls(&self, tls: &rustls::ServerConfig) -> Result<(), TlsError> {
+        let config = server_config(tls, self.core.budget)?;
+        self.core.endpoint.set_server_config(Some(config));
+        Ok(())
+    }
+
+    /// Dials a peer once; the link stands when this answers.
+    ///
+    /// # Errors
+    /// [`DialError`], within 10 s.
+    pub async fn dial(
+        &self,
+        address: SocketAddr,
+        tls: &rustls::ClientConfig,
+        facts: DialFacts,
+    ) -> Result<Arc<QuicLink>, DialError> {
+        let core = &self.core;
+        let config = client_config(tls, core.budget)?;
+        let connecting = core.endpoint.connect_with(config, address, SERVER_NAME);
+        let connecting = connecting.map_err(|source| DialError::Address { address, source })?;
+        let connection = match within(&*core.clock, HANDSHAKE_MAX, connecting).await {
+            Some(Ok(connection)) => connection,
+            Some(Err(quinn::ConnectionError::TimedOut)) | None => {
+                return Err(DialError::Timeout { address });
+            }
+            Some(Err(error)) => {
+                let closed = closing::closed_of(&error);
+                return Err(DialError::Handshake { address, closed });
+            }
+        };
+        let greeting = Greeting {
+            node: &core.node,
+            clock: &core.clock,
+            inbox_bytes: core.budget.inbox_bytes(),
+        };
+        let greeted = greeting.dial(connection, facts).await;
+        let (link, link_core) = greeted.map_err(|source| DialError::Greet { address, source })?;
+        core.links.add(&link_core);
+        Ok(link)
+    }
+
+    /// Closes the links whose peers `judge` finds a reason against; how many there were. For a new
+    /// revocation list, or trust that was reloaded.
+    pub fn close_links(&self, judge: impl Fn(&PeerIdentity) -> Option<String>) -> usize {
+        let mut closed = 0;
+        for link in self.core.links.live() {
+            if let Some(reason) = judge(&link.peer) {
+                link.end(Closed::here(CloseCode::Revoked, reason));
+                closed += 1;
+            }
+        }
+        closed
+    }
+
+    /// Live links, both directions.
+    #[must_use]
+    pub fn links_open(&self) -> usize {
+        self.core.links.live().len()
+    }
+
+    /// Figures of those who dial in.
+    #[must_use]
+    pub fn statistics(&self) -> AdmissionStatistics {
+        self.core.admission.statistics()
+    }
+
+    /// Takes no more peers, closes what is left (finish links first by their own `finish`), and
+    /// waits until the peers know or `patience` is over.
+    pub async fn shutdown(self, patience: Duration) {
+        let core = &self.core;
+        core.endpoint.set_server_config(None);
+        self.accepting.abort();
+        for link in core.links.live() {
+            link.end(Closed::here(CloseCode::Done, "the node stops"));
+        }
+        let code = VarInt::from_u32(CloseCode::Done.number());
+        core.endpoint.close(code, b"the node stops");
+        let idle = within(&*core.clock, patience, core.endpoint.wait_idle()).await;
+        debug!(in_time = idle.is_some(), "endpoint stopped");
+    }
+}
+
+impl Drop for MeshEndpoint {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        let code = VarInt::from_u32(CloseCode::Done.number());
+        self.core.endpoint.close(code, b"the node stops");
+    }
+}
+
+impl Offers {
+    /// The next peer that waits; `None` when the endpoint has stopped.
+    pub async fn next(&mut self) -> Option<Offer> {
+        self.0.recv().await
+    }
+}
+
+impl DialError {
+    /// Whether trying again without a change at either end may help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Handshake { .. } => true,
+            Self::Greet { source, .. } => source.is_transient(),
+            Self::Address { .. } | Self::Tls(_) => false,
+        }
+    }
+}
+
+impl LinkList {
+    fn add(&self, link: &Arc<LinkCore>) {
+        let mut links = self.0.lock();
+        links.retain(|_, link| {
+            link.upgrade()
+                .is_some_and(|link| link.inbox.ended().is_none())
+        });
+        links.insert(link.connection.stable_id(), Arc::downgrade(link));
+    }
+
+    fn live(&self) -> Vec<Arc<LinkCore>> {
+        let links = self.0.lock();
+        let live = links.values().filter_map(Weak::upgrade);
+        live.filter(|link| link.inbox.ended().is_none()).collect()
+    }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // The kernel gives what its own limit allows.
+    socket.set_recv_buffer_size(SOCKET_RECEIVE_BYTES)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+// === Those who dial in ===
+
+async fn accept(core: Arc<EndpointCore>, offers: mpsc::Sender<Offer>) {
+    // Bounded by admission: at most `links_max` at once.
+    let mut handshakes = JoinSet::new();
+    loop {
+        tokio::select! {
+            incoming = core.endpoint.accept() => match incoming {
+                Some(incoming) => admit(&core, incoming, &offers, &mut handshakes),
+                None => return,
+            },
+            Some(_) = handshakes.join_next() => {}
+        }
+    }
+}
+
+fn admit(
+    core: &Arc<EndpointCore>,
+    incoming: Incoming,
+    offers: &mpsc::Sender<Offer>,
+    handshakes: &mut JoinSet<()>,
+) {
+    let address = incoming.remote_address();
+    let is_proved = incoming.remote_address_validated();
+    match core.admission.judge(address.ip(), is_proved) {
+        Verdict::Admit(place) => {
+            let greeted = greet(Arc::clone(core), incoming, place, offers.clone());
+            handshakes.spawn(greeted);
+        }
+        Verdict::Retry => {
+            if let Err(error) = incoming.retry() {
+                error.into_incoming().refuse();
+            }
+        }
+        Verdict::Full | Verdict::AddressFull => {
+            debug!(%address, "handshake refused: no place is free");
+            incoming.refuse();
+        }
+    }
+}
+
+async fn greet(
+    core: Arc<EndpointCore>,
+    incoming: Incoming,
+    place: Admitted,
+    offers: mpsc::Sender<Offer>,
+) {
+    let address = incoming.remote_address();
+    let Ok(connecting) = incoming.accept() else {
+        return;
+    };
+    let connection = match within(&*core.clock, HANDSHAKE_MAX, connecting).await {
+        Some(Ok(connection)) => connection,
+        Some(Err(error)) => {
+            info!(%address, reason = %closing::closed_of(&error), "handshake failed");
+            return;
+        }
+        None => {
+            info!(%address, reason = "not finished in time", "handshake failed");
+            return;
+        }
+    };
+    let links = Arc::clone(&core.links);
+    let reception = Reception {
+        node: Arc::clone(&core.node),
+        clock: Arc::clone(&core.clock),
+        inbox_bytes: core.budget.inbox_bytes(),
+        register: Arc::new(move |link| links.add(link)),
+    };
+    match reception.receive(connection, place).await {
+        Ok(offer) => {
+            // Nobody takes offers any more: the endpoint stops, dropping closes the connection.
+            if offers.send(offer).await.is_err() {
+                debug!(%address, "peer came while the endpoint stops");
+            }
+        }
+        Err(closed) => info!(%address, reason = %closed.reason, "peer refused"),
+    }
+}

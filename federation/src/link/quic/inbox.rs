@@ -1,0 +1,186 @@
+//! Frames that were read and wait for the link's user.
+//!
+//! Does: bound their bytes over all streams of a link, let urgent streams in first, answer them in
+//! the order of urgency. Does not: read streams.
+//! In: a place asked for before a payload is allocated, then the frame. Out: frames, then the end.
+//! Full: the reader waits, the stream's window fills, the peer's sender waits.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::frame::{Channel, Frame};
+use crate::link::close::Closed;
+use crate::link::waiting::wait_for;
+
+/// Queues: control, then the channels.
+const QUEUES: usize = 1 + Channel::ALL.len();
+/// Queue of the control stream.
+pub(super) const CONTROL_QUEUE: usize = 0;
+
+/// The frames of one link.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    bytes_max: usize,
+    state: Mutex<State>,
+    /// Rings after each change.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queues: [VecDeque<(usize, Frame)>; QUEUES],
+    /// Of frames and of places given out.
+    bytes: usize,
+    is_waiting: [bool; QUEUES],
+    end: Option<Closed>,
+}
+
+/// Where frames of a channel wait.
+pub(super) fn queue_of(channel: Channel) -> usize {
+    1 + channel.index()
+}
+
+impl Inbox {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Waits for room; one frame always has room where nothing else waits. The reader of a queue
+    /// asks for one place at a time. `Err`: the link has ended.
+    pub(super) async fn reserve(&self, queue: usize, bytes: usize) -> Result<(), Closed> {
+        wait_for(&self.changed, || self.try_reserve(queue, bytes)).await
+    }
+
+    fn try_reserve(&self, queue: usize, bytes: usize) -> Option<Result<(), Closed>> {
+        let mut state = self.state.lock();
+        if let Some(end) = &state.end {
+            return Some(Err(end.clone()));
+        }
+        let more_urgent = state.is_waiting.iter().take(queue).any(|waits| *waits);
+        let has_room = state.bytes == 0 || state.bytes + bytes <= self.bytes_max;
+        let is_taken = has_room && !more_urgent;
+        if let Some(waits) = state.is_waiting.get_mut(queue) {
+            *waits = !is_taken;
+        }
+        if !is_taken {
+            return None;
+        }
+        state.bytes += bytes;
+        Some(Ok(()))
+    }
+
+    /// Puts a frame at the place that was reserved with the same number of bytes.
+    pub(super) fn push(&self, queue: usize, bytes: usize, frame: Frame) {
+        if let Some(waiting) = self.state.lock().queues.get_mut(queue) {
+            waiting.push_back((bytes, frame));
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The most urgent frame; after the end what is left, then the end.
+    pub(super) async fn pop(&self) -> Result<Frame, Closed> {
+        let (frame, frees) = wait_for(&self.changed, || self.try_pop()).await?;
+        if frees {
+            self.changed.notify_waiters();
+        }
+        Ok(frame)
+    }
+
+    fn try_pop(&self) -> Option<Result<(Frame, bool), Closed>> {
+        let mut state = self.state.lock();
+        let next = state.queues.iter_mut().find_map(VecDeque::pop_front);
+        if let Some((bytes, frame)) = next {
+            state.bytes = state.bytes.saturating_sub(bytes);
+            let frees = state.is_waiting.contains(&true);
+            return Some(Ok((frame, frees)));
+        }
+        state.end.clone().map(Err)
+    }
+
+    /// The link has ended; what has come is still answered. Whether this was the first word of it.
+    pub(super) fn end(&self, closed: Closed) -> bool {
+        let mut state = self.state.lock();
+        let is_first = state.end.is_none();
+        state.end.get_or_insert(closed);
+        drop(state);
+        self.changed.notify_waiters();
+        is_first
+    }
+
+    pub(super) fn ended(&self) -> Option<Closed> {
+        self.state.lock().end.clone()
+    }
+
+    /// Waits for the end.
+    pub(super) async fn closed(&self) -> Closed {
+        wait_for(&self.changed, || self.ended()).await
+    }
+
+    /// Bytes that wait, places given out included.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::poll;
+
+    use super::*;
+    use crate::link::close::CloseCode;
+
+    fn block(channel: Channel, text: &'static str) -> Frame {
+        Frame::Block {
+            channel,
+            block: Bytes::from_static(text.as_bytes()),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_urgent_reader_gets_the_room_that_frees() {
+        let inbox = Inbox::new(100);
+        inbox.reserve(3, 90).await.unwrap();
+        let mut backfill = Box::pin(inbox.reserve(3, 90));
+        let mut live = Box::pin(inbox.reserve(2, 90));
+        assert!(poll!(&mut backfill).is_pending() && poll!(&mut live).is_pending());
+        inbox.push(3, 90, block(Channel::Backfill, "b"));
+        inbox.pop().await.unwrap();
+        assert!(poll!(&mut backfill).is_pending());
+        live.await.unwrap();
+        assert_eq!(inbox.bytes(), 90);
+    }
+
+    #[tokio::test]
+    async fn a_frame_above_the_limit_passes_alone() {
+        let inbox = Inbox::new(10);
+        inbox.reserve(1, 1_000).await.unwrap();
+        let mut second = Box::pin(inbox.reserve(1, 1));
+        assert!(poll!(&mut second).is_pending());
+        inbox.push(1, 1_000, block(Channel::Definitions, "d"));
+        inbox.pop().await.unwrap();
+        second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_end_comes_after_what_had_come_and_frees_the_readers() {
+        let inbox = Inbox::new(10);
+        inbox.reserve(2, 10).await.unwrap();
+        inbox.push(2, 10, block(Channel::Live, "l"));
+        let mut waiting = Box::pin(inbox.reserve(2, 10));
+        assert!(poll!(&mut waiting).is_pending());
+        let closed = Closed::here(CloseCode::Lost, "gone");
+        assert!(inbox.end(closed.clone()));
+        assert_eq!(waiting.await, Err(closed.clone()));
+        assert_eq!(inbox.pop().await.unwrap(), block(Channel::Live, "l"));
+        assert_eq!(inbox.pop().await, Err(closed.clone()));
+        assert_eq!(inbox.closed().await, closed);
+    }
+}

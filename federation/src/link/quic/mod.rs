@@ -1,0 +1,31 @@
+//! Table of contents of `quic`: links over the network.
+//!
+//! Does: QUIC endpoint, handshake, streams of a link, request streams. Does not: keep a link alive
+//! over failures (`dialer`). In: a UDP socket, TLS configurations. Out: `Link`s.
+
+mod admission;
+mod closing;
+mod endpoint;
+mod handshake;
+mod inbox;
+mod link;
+mod outbox;
+mod reader;
+mod request;
+mod streams;
+mod transport;
+
+pub use admission::AdmissionStatistics;
+pub use endpoint::{DialError, MeshEndpoint, MeshOptions, Offers, OpenEndpointError};
+pub use handshake::{DialFacts, GreetError, NodeFacts, Offer, WelcomeFacts};
+pub use link::QuicLink;
+pub use request::{IncomingRequest, Piece, RequestError, RequestLimits, RequestStream};
+pub use transport::{RESET_KEY_BYTES, TlsError, reset_key_of};
+
+#[cfg(test)]
+#[path = "bed_tests.rs"]
+pub(super) mod bed;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod link_tests;
