@@ -415,3 +415,7 @@ fn cut(text: &str) -> String {
     let letters = text.char_indices().take_while(fits);
     letters.map(|(_, letter)| letter).collect()
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -11,17 +11,6 @@ use ocelli_bus::limits::BLOCK_BYTES_MAX;
 pub const FRAME_BYTES_MAX: usize = BLOCK_BYTES_MAX + 4 * 1024;
 /// Most bytes of a control frame's payload; what needs more is sent in pieces.
 pub const CONTROL_BYTES_MAX: usize = 256 * 1024;
-/// Which end of a link may say a control frame after the handshake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sender {
-    /// Who opened the link.
-    Dialler,
-    /// Who took it.
-    Acceptor,
-    /// Either.
-    Both,
-}
-
 /// Most bytes of a frame that only introduces or dismisses.
 const SMALL_BYTES_MAX: usize = 8 * 1024;
 
@@ -116,22 +105,26 @@ impl FrameKind {
         place.unwrap_or(0)
     }
 
-    /// Who may send it on a control stream after the handshake; `None`: it has no place there.
+    /// Whether it stands on a control stream after the handshake. Who may send it there is
+    /// `identity::may_send`.
     #[must_use]
-    pub fn sender(self) -> Option<Sender> {
+    pub const fn is_control(self) -> bool {
         match self {
-            Self::Coverage | Self::CoverageEnd | Self::Durable | Self::Refused | Self::Throttle => {
-                Some(Sender::Acceptor)
-            }
-            Self::Heads => Some(Sender::Dialler),
-            Self::Revocations | Self::Goodbye => Some(Sender::Both),
+            Self::Coverage
+            | Self::CoverageEnd
+            | Self::Durable
+            | Self::Refused
+            | Self::Throttle
+            | Self::Heads
+            | Self::Revocations
+            | Self::Goodbye => true,
             Self::Hello
             | Self::Welcome
             | Self::Refuse
             | Self::Block
             | Self::Request
             | Self::Item
-            | Self::Trailer => None,
+            | Self::Trailer => false,
         }
     }
 }

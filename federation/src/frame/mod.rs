@@ -23,7 +23,7 @@ pub use control::{
     RefusedBlock, RefusedReason, StreamCoverage, StreamHead, StreamRanges,
 };
 pub use hello::{Hello, RefuseCode, Role, Welcome};
-pub use kind::{CONTROL_BYTES_MAX, FRAME_BYTES_MAX, FrameKind, Sender};
+pub use kind::{CONTROL_BYTES_MAX, FRAME_BYTES_MAX, FrameKind};
 pub use request::{Request, RequestKind, Trailer};
 pub use version::{FEATURES, Features, Incompatible, PROTOCOL, VersionRange};
 
@@ -90,3 +90,6 @@ pub enum Frame {
     /// From the control stream.
     Control(Control),
 }
+
+#[cfg(test)]
+mod golden_tests;

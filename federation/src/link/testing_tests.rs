@@ -57,6 +57,7 @@ pub(crate) fn peer(uri: &str) -> Arc<PeerIdentity> {
         scope: SiteScope::of_site(&identity.name),
         identity,
         serial: Serial::from_bytes(&[1]).unwrap(),
+        issuer: [0; 32],
         not_before_ms: 0,
         not_after_ms: i64::MAX,
         fingerprint: [0; 32],

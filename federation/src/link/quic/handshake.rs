@@ -22,7 +22,7 @@ use crate::frame::{
     Control, Features, FrameError, FrameKind, Hello, RefuseCode, Role, VersionRange, Welcome,
     decode_control, encode_control,
 };
-use crate::identity::{NodeIdentity, PeerIdentity, PeerIdentityError};
+use crate::identity::{NodeIdentity, PeerIdentity, PeerIdentityError, Verdict, may_link};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::contract::Side;
 use crate::link::limits::{HELLO_MAX, REFUSE_MAX};
@@ -237,6 +237,9 @@ impl GreetError {
 
 // === Acceptor ===
 
+/// Makes the endpoint know a link that stands.
+pub(super) type Register = Arc<dyn Fn(&Arc<LinkCore>) + Send + Sync>;
+
 /// A peer that has said an honest Hello and waits for the node's verdict. Dropping it closes the
 /// connection without a word.
 pub struct Offer {
@@ -251,7 +254,7 @@ pub struct Offer {
     clock: Arc<dyn Clock>,
     place: Admitted,
     inbox_bytes: usize,
-    register: Arc<dyn Fn(&Arc<LinkCore>) + Send + Sync>,
+    register: Register,
 }
 
 /// What the endpoint gives to each handshake that it takes.
@@ -259,7 +262,7 @@ pub(super) struct Reception {
     pub(super) node: Arc<NodeFacts>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) inbox_bytes: usize,
-    pub(super) register: Arc<dyn Fn(&Arc<LinkCore>) + Send + Sync>,
+    pub(super) register: Register,
 }
 
 /// The control stream after its first frame.
@@ -383,6 +386,9 @@ impl Reception {
         if said != peer.identity {
             let reason = format!("hello says {said}, the certificate {}", peer.identity);
             return Err((RefuseCode::Identity, reason));
+        }
+        if let Verdict::Refused(forbidden) = may_link(peer.identity.tier, ours.tier, hello.role) {
+            return Err((RefuseCode::Role, forbidden.to_string()));
         }
         let version = self.node.versions.agree(hello.versions());
         let version = version.map_err(|error| (RefuseCode::Version, error.to_string()))?;

@@ -103,7 +103,7 @@ async fn wrong_bytes_on_the_control_stream_end_the_connection() {
         (
             "what only the acceptor says",
             downwards,
-            "coverage_end stands",
+            "this end of a link does not send",
         ),
         (
             "a block",
@@ -159,7 +159,15 @@ async fn wrong_channels_and_wrong_bytes_on_them_end_the_connection() {
     let oversize = encode_head(FrameKind::Block, 1 << 20).unwrap();
     let mut oversize = oversize.to_vec();
     oversize[2] = 0x20;
-    let rows: [(&str, &[u8], Vec<u8>, CloseCode, &str); 6] = [
+    // (name, channels to open, bytes on the first, code, reason)
+    type Row = (
+        &'static str,
+        &'static [u8],
+        Vec<u8>,
+        CloseCode,
+        &'static str,
+    );
+    let rows: [Row; 6] = [
         (
             "channel 0",
             &[0],
@@ -423,9 +431,9 @@ async fn a_peer_that_reads_byte_by_byte_is_given_up() {
             for stream in &mut streams {
                 // Two of the three have one byte only.
                 let wait = Duration::from_millis(1);
-                match tokio::time::timeout(wait, stream.read(&mut byte)).await {
-                    Ok(Err(_)) => return,
-                    Ok(Ok(_)) | Err(_) => {}
+                let read = tokio::time::timeout(wait, stream.read(&mut byte)).await;
+                if matches!(read, Ok(Err(_))) {
+                    return;
                 }
             }
         }

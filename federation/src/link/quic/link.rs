@@ -29,7 +29,7 @@ use crate::frame::{
     Channel, Control, Frame, FrameError, FrameKind, Hello, Request, Welcome, encode_control,
     encode_head,
 };
-use crate::identity::PeerIdentity;
+use crate::identity::{End, PeerIdentity, Standing};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::contract::{BoxFuture, Link, SendError, Side};
 use crate::link::limits::REQUEST_FRAMES_READ_MAX;
@@ -165,6 +165,19 @@ impl LinkCore {
             info!(%peer, code, by_peer, %reason, "link ended");
         } else {
             warn!(%peer, code, by_peer, %reason, "link ended");
+        }
+    }
+
+    /// As what the peer sends frames here.
+    pub(super) fn peer_standing(&self) -> Standing {
+        Standing {
+            dialler: Some(self.hello.tier),
+            acceptor: self.welcome.tier,
+            role: self.hello.role,
+            sender: match self.side {
+                Side::Dialler => End::Acceptor,
+                Side::Acceptor => End::Dialler,
+            },
         }
     }
 

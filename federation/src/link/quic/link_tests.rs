@@ -440,14 +440,15 @@ fn question(body: &[u8]) -> Request {
 async fn a_request_is_answered_in_pieces_beside_the_blocks() {
     let (_, mut region, site) = two_nodes();
     let (down, up) = linked(&mut region, &site).await;
-    // Either side may ask.
-    for (asks, answers) in [(&down, &up), (&up, &down)] {
-        let mut asked = asks
-            .open_request(&question(b"all"), limits())
-            .await
-            .unwrap();
+    // Either side may ask, each for its own.
+    let replay = Request {
+        kind: RequestKind::Replay,
+        body: Vec::new(),
+    };
+    for (asks, answers, question) in [(&down, &up, question(b"all")), (&up, &down, replay)] {
+        let mut asked = asks.open_request(&question, limits()).await.unwrap();
         let (request, mut stream) = answers.accept_request().await.unwrap().accept(limits());
-        assert_eq!(request, question(b"all"));
+        assert_eq!(request, question);
         for text in ["one", "two"] {
             stream
                 .send(Piece::Item(Bytes::from_static(text.as_bytes())))
@@ -520,6 +521,13 @@ async fn requests_that_fail_end_alone_each_with_its_cause() {
     };
     let error = down.open_request(&huge, limits()).await.err().unwrap();
     assert!(matches!(error, RequestError::Frame(_)), "{error}");
+
+    let mut asked = up.open_request(&question(b"x"), limits()).await.unwrap();
+    let error = asked.receive().await.unwrap_err();
+    assert!(
+        matches!(error, RequestError::Failed { code: 403, .. }),
+        "{error}"
+    );
 
     down.send_control(Control::Heads(Vec::new())).await.unwrap();
     assert!(up.receive().await.is_ok(), "the link stands");

@@ -20,6 +20,7 @@ use crate::frame::{
     FrameError, FrameKind, Request, Trailer, decode_request, decode_trailer, encode_head,
     encode_request, encode_trailer,
 };
+use crate::identity::{Forbidden, Verdict, may_request};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::limits::REQUEST_FIRST_MAX;
 use crate::link::waiting::within;
@@ -257,12 +258,19 @@ pub(super) async fn begin(
     )
     .await;
     match first {
-        Some(Ok(request)) => Ok(Some(IncomingRequest {
-            request,
-            send,
-            reader,
-            core: Arc::clone(core),
-        })),
+        Some(Ok(request)) => match may_request(core.peer_standing(), request.kind) {
+            Verdict::Allowed => Ok(Some(IncomingRequest {
+                request,
+                send,
+                reader,
+                core: Arc::clone(core),
+            })),
+            Verdict::Refused(forbidden) => {
+                reader.stop(CloseCode::Refused);
+                deny(core, send, forbidden).await;
+                Ok(None)
+            }
+        },
         Some(Err(ReadFrameError::Reset { .. } | ReadFrameError::Truncated { .. })) => Ok(None),
         Some(Err(error)) => Err(error.into_closed("request stream")),
         None => {
@@ -274,6 +282,32 @@ pub(super) async fn begin(
             }
             Ok(None)
         }
+    }
+}
+
+/// HTTP's 403, as a trailer.
+const FORBIDDEN: u16 = 403;
+
+async fn deny(core: &LinkCore, mut send: SendStream, forbidden: Forbidden) {
+    let reason = forbidden.to_string();
+    let trailer = Trailer::Failed {
+        code: FORBIDDEN,
+        reason,
+    };
+    let told = async {
+        let Ok(bytes) = encode_trailer(&trailer) else {
+            return;
+        };
+        // Told or not, the stream is over.
+        if send.write_chunk(bytes).await.is_ok() && send.finish().is_ok() {
+            core.counters.sent(FrameKind::Trailer);
+        }
+    };
+    if within(&*core.clock, REQUEST_FIRST_MAX, told)
+        .await
+        .is_none()
+    {
+        tracing::debug!("a refused request does not read its refusal");
     }
 }
 

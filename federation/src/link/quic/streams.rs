@@ -16,7 +16,8 @@ use super::link::{LinkCore, Streams};
 use super::outbox::{Outbox, Work};
 use super::reader::{FrameReader, ReadFrameError};
 use super::request;
-use crate::frame::{Channel, Frame, FrameError, FrameKind, Sender, decode_control};
+use crate::frame::{Channel, Frame, FrameError, FrameKind, decode_control};
+use crate::identity::{Verdict, may_send};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::contract::Side;
 use crate::link::limits::STALL_CHECK;
@@ -171,18 +172,13 @@ async fn read_control_frames(
     reader: &mut FrameReader,
 ) -> Result<(), ReadFrameError> {
     while let Some(head) = reader.head().await? {
-        let is_in_place = match head.kind.sender() {
-            Some(Sender::Dialler) => core.side == Side::Acceptor,
-            Some(Sender::Acceptor) => core.side == Side::Dialler,
-            Some(Sender::Both) => true,
-            None => false,
-        };
-        if !is_in_place {
+        if !head.kind.is_control() {
             return Err(misplaced(
                 head.kind,
                 "on the control stream after the handshake",
             ));
         }
+        permit(core, head.kind)?;
         core.inbox
             .reserve(CONTROL_QUEUE, head.payload_bytes)
             .await?;
@@ -192,6 +188,20 @@ async fn read_control_frames(
         core.inbox.push(CONTROL_QUEUE, head.payload_bytes, frame);
     }
     Ok(())
+}
+
+/// Whether the peer may send the frame at all, by its certificate and the link's role.
+fn permit(core: &LinkCore, kind: FrameKind) -> Result<(), ReadFrameError> {
+    match may_send(core.peer_standing(), kind) {
+        Verdict::Allowed => Ok(()),
+        Verdict::Refused(forbidden) => {
+            let reason = format!("frame {} is not allowed: {forbidden}", kind.name());
+            Err(ReadFrameError::Closed(Closed::here(
+                CloseCode::Protocol,
+                reason,
+            )))
+        }
+    }
 }
 
 fn misplaced(kind: FrameKind, place: &'static str) -> ReadFrameError {
@@ -256,6 +266,7 @@ async fn read_blocks(
         if head.kind != FrameKind::Block {
             return Err(misplaced(head.kind, "on a channel for blocks"));
         }
+        permit(core, head.kind)?;
         core.inbox.reserve(queue, head.payload_bytes).await?;
         let block = reader.payload(head).await?;
         let frame = Frame::Block { channel, block };
