@@ -221,3 +221,7 @@ impl Dialer {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "dialer_tests.rs"]
+mod tests;

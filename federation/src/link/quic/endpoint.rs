@@ -20,8 +20,9 @@ use tracing::{debug, info};
 
 use super::admission::{Admission, AdmissionStatistics, Admitted, Verdict};
 use super::closing;
-use super::handshake::{DialFacts, GreetError, Greeting, NodeFacts, Offer, Reception};
+use super::handshake::{DialFacts, GreetError, Greeting, NodeFacts};
 use super::link::{LinkCore, QuicLink};
+use super::reception::{Offer, Reception};
 use super::transport::{RESET_KEY_BYTES, TlsError, client_config, endpoint_config, server_config};
 use crate::identity::{PeerIdentity, SERVER_NAME};
 use crate::link::close::{CloseCode, Closed};

@@ -11,14 +11,16 @@ mod inbox;
 mod link;
 mod outbox;
 mod reader;
+mod reception;
 mod request;
 mod streams;
 mod transport;
 
 pub use admission::AdmissionStatistics;
 pub use endpoint::{DialError, MeshEndpoint, MeshOptions, Offers, OpenEndpointError};
-pub use handshake::{DialFacts, GreetError, NodeFacts, Offer, WelcomeFacts};
+pub use handshake::{DialFacts, GreetError, NodeFacts};
 pub use link::QuicLink;
+pub use reception::{Offer, WelcomeFacts};
 pub use request::{IncomingRequest, Piece, RequestError, RequestLimits, RequestStream};
 pub use transport::{RESET_KEY_BYTES, TlsError, reset_key_of};
 
