@@ -6,6 +6,7 @@
 //! Order at the start: directory, bus, listeners, runtime, API. At a stop: API, runtime, bus.
 
 pub mod access;
+pub mod mesh;
 pub mod node;
 mod notices;
 pub mod site;

@@ -25,6 +25,7 @@ use ocelli_model::resource::ResourceError;
 use tracing::{error, info, warn};
 
 use super::access::HttpAccess;
+use super::mesh::{MeshIdentity, MeshIdentityError};
 use super::notices;
 use super::site::{Assembled, Counters, assemble};
 use super::view::AssembledView;
@@ -76,6 +77,9 @@ pub enum NodeError {
     /// The API's certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Who the node is to others.
+    #[error(transparent)]
+    Identity(#[from] MeshIdentityError),
     /// The API server.
     #[error("cannot serve the API: {0}")]
     Serve(std::io::Error),
@@ -87,6 +91,7 @@ pub struct Node {
     runtime: Runtime,
     http: ServerHandle,
     access: HttpAccess,
+    identity: MeshIdentity,
     address: SocketAddr,
     site: Arc<ArcSwap<Site>>,
     parked: Arc<ArcSwap<BTreeMap<String, String>>>,
@@ -111,6 +116,8 @@ impl Node {
         let bus = Arc::new(bus);
         info!(origin = %report.origin, segments = report.segments, "bus open");
         let access = HttpAccess::open(&config)?;
+        let identity = MeshIdentity::open(&config, &*clock)?;
+        identity.watch(Arc::clone(&clock));
         let (listeners, address) = listen(&config, &data_dir, &access)?;
         let recalled = recall(&bus, report.copied_from).await?;
         let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
@@ -146,22 +153,16 @@ impl Node {
             bus: Arc::clone(&bus),
             clock: Arc::clone(&clock),
             started,
+            identity: identity.store(),
         };
-        let records = RecordSource::new(Arc::clone(&bus));
-        let state = ApiState {
-            view: Arc::new(view),
-            records,
-            clock,
-        };
-        let running = http::serve(state, listeners).map_err(NodeError::Serve)?;
-        actix_rt::spawn(running.server);
+        let http = serve_api(view, listeners)?;
         info!(%address, "API listens");
-        let http = running.handle;
         Ok(Self {
             bus,
             runtime,
             http,
             access,
+            identity,
             address,
             site,
             parked,
@@ -204,6 +205,7 @@ impl Node {
         } = loaded;
         let directory = self.directory.clone();
         let data_dir = config.node.data_dir.clone();
+        self.identity.reload(&config)?;
         self.access.reload(&config)?;
         let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
         self.runtime.reload(Arc::clone(&site)).await?;
@@ -225,6 +227,18 @@ impl Node {
         }
         info!("drained");
     }
+}
+
+/// Serves what the view shows; the server ends with its handle.
+fn serve_api(view: AssembledView, listeners: Listeners) -> Result<ServerHandle, NodeError> {
+    let state = ApiState {
+        records: RecordSource::new(Arc::clone(&view.bus)),
+        clock: Arc::clone(&view.clock),
+        view: Arc::new(view),
+    };
+    let running = http::serve(state, listeners).map_err(NodeError::Serve)?;
+    actix_rt::spawn(running.server);
+    Ok(running.handle)
 }
 
 fn make_directory(path: &Path) -> Result<(), NodeError> {

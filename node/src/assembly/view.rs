@@ -12,6 +12,7 @@ use ocelli_actors::{Followed, ResourcePlan, RuntimeCounters, RuntimeCounts, Site
 use ocelli_bus::{Bus, DiskState, LastKind};
 use ocelli_config::sections::discovery::DiscoveryConfig;
 use ocelli_config::sections::polling::PollingConfig;
+use ocelli_federation::identity::{IdentityStore, PeerIdentity, Validity};
 use ocelli_model::catalog::CatalogLog;
 use ocelli_model::clock::{Clock, Monotonic};
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ pub struct AssembledView {
     pub clock: Arc<dyn Clock>,
     /// When the node began.
     pub started: Monotonic,
+    /// Who the node is to others; `None`: nobody.
+    pub identity: Option<Arc<IdentityStore>>,
 }
 
 impl NodeView for AssembledView {
@@ -165,6 +168,11 @@ impl NodeView for AssembledView {
             "epoch": state.epoch().to_string(),
             "revision": format!("{:032x}", site.revision),
             "uptime_s": uptime.as_secs(),
+            "identity": self.identity().map(|own| json!({
+                "name": own.identity.to_string(),
+                "not_after_ms": own.not_after_ms,
+                "expires_in_s": Validity::expires_in_seconds(&own, self.clock.wall()),
+            })),
             "resources": followed.resources.len(),
             "pairs": pairs,
             "collections": totals,
@@ -202,6 +210,15 @@ impl NodeView for AssembledView {
                 "no plan entry gives this node the right to poll",
             ),
         ]
+    }
+
+    fn identity(&self) -> Option<Arc<PeerIdentity>> {
+        self.identity.as_ref().map(|store| store.own())
+    }
+
+    fn refused_peers(&self) -> BTreeMap<&'static str, u64> {
+        let store = self.identity.as_ref();
+        store.map(|store| store.refusals()).unwrap_or_default()
     }
 
     fn limits(&self) -> Limits {

@@ -60,6 +60,14 @@ impl NodeView for Fixed {
         ocelli_actors::RuntimeCounts::default()
     }
 
+    fn identity(&self) -> Option<Arc<ocelli_federation::identity::PeerIdentity>> {
+        None
+    }
+
+    fn refused_peers(&self) -> std::collections::BTreeMap<&'static str, u64> {
+        std::collections::BTreeMap::new()
+    }
+
     fn limits(&self) -> crate::capacity::Limits {
         crate::capacity::Limits {
             bytes_max: 1 << 30,

@@ -8,6 +8,7 @@ mod bus;
 mod process;
 mod runtime;
 
+use ocelli_federation::identity::Validity;
 use ocelli_model::schema::MetricKind;
 
 use super::ApiState;
@@ -68,6 +69,7 @@ impl OwnMetric {
 pub(super) fn render(state: &ApiState, format: Format) -> Result<String, TooManySeries> {
     let statistics = state.records.bus().statistics();
     let mut rows = node_rows(state);
+    rows.extend(identity_rows(state));
     rows.extend(bus::rows(state.records.bus(), &statistics));
     rows.extend(runtime::rows(&state.view.runtime()));
     rows.extend(process::rows());
@@ -126,6 +128,25 @@ fn node_rows(state: &ApiState) -> Vec<OwnMetric> {
         rows.push(OwnMetric::gauge(parked, count(parked_now.count())).of("role", role));
     }
     rows
+}
+
+/// Whether neighbours will go on to know this node, and whom it did not let in.
+fn identity_rows(state: &ApiState) -> Vec<OwnMetric> {
+    let expiry = (
+        "ocelli_identity_expiry_seconds",
+        "Time until the node's certificate ends; negative afterwards.",
+    );
+    let refused = (
+        "ocelli_link_refused_peers",
+        "Neighbours that were not let in, by reason.",
+    );
+    let own = state.view.identity();
+    let seconds = own.map(|own| Validity::expires_in_seconds(&own, state.clock.wall()));
+    let expiry = seconds.map(|seconds| OwnMetric::gauge(expiry, seconds as f64));
+    let refusals = state.view.refused_peers().into_iter();
+    let refusals =
+        refusals.map(|(reason, peers)| OwnMetric::counter(refused, peers).of("reason", reason));
+    expiry.into_iter().chain(refusals).collect()
 }
 
 /// Counts of things are far below 2^53.

@@ -4,10 +4,12 @@
 //! In: nothing. Out: [`NodeView`]. Field names are stable: additions only.
 //! Invariant: no method waits; what it gives is a snapshot, swapped whole by its owner.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ocelli_actors::RuntimeCounts;
+use ocelli_federation::identity::PeerIdentity;
 use ocelli_model::resource::Resource;
 use serde::Serialize;
 use serde_json::Value;
@@ -88,6 +90,10 @@ pub trait NodeView: Send + Sync + 'static {
     fn readiness(&self) -> Vec<Check>;
     /// What the runtime counted, for `/metrics`; all zero before it starts.
     fn runtime(&self) -> RuntimeCounts;
+    /// Who the node is to others; `None`: nobody.
+    fn identity(&self) -> Option<Arc<PeerIdentity>>;
+    /// Neighbours that were refused since the start, by reason.
+    fn refused_peers(&self) -> BTreeMap<&'static str, u64>;
     /// What bounds the disk; free bytes are the bus's to say.
     fn limits(&self) -> Limits;
     /// How long the process has run.

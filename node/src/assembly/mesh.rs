@@ -1,0 +1,207 @@
+//! Who this node is to others: its certificate opened, compared with its configuration, watched.
+//!
+//! Does: open `[identity]`, refuse a certificate of another node, exchange it at a reload, warn
+//! before it ends. Does not: dial or accept: links between nodes are not assembled yet, and what
+//! asks for one is parked with that reason.
+//! In: a configuration. Out: [`MeshIdentity`], names with reasons for the list of parked items.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ocelli_config::{Config, SecretError};
+use ocelli_federation::identity::{
+    FileError, IdentityError, IdentityMaterial, IdentitySettings, IdentityStore, NodeIdentity,
+    PeerIdentity, SiteScope, Validity,
+};
+use ocelli_model::clock::{Clock, WallMs};
+use rustls::time_provider::DefaultTimeProvider;
+use tracing::{error, info, warn};
+
+use crate::secrets::process_secrets;
+
+/// Folder of revocation lists in the data directory.
+const DIRECTORY: &str = "identity";
+/// Between two looks at the certificate's end.
+const LOOK_EVERY: Duration = Duration::from_secs(6 * 3_600);
+
+/// Why a node cannot be who its configuration says.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeshIdentityError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The join token cannot be had.
+    #[error("identity.token: {0}")]
+    Token(#[from] SecretError),
+    /// Files that are no identity.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The certificate of another node.
+    #[error(
+        "identity.certificate is of {certificate}, but [node] says {node}; issue one for this node"
+    )]
+    Other {
+        /// Of whom it is.
+        certificate: Box<NodeIdentity>,
+        /// Who this node is by its configuration.
+        node: Box<NodeIdentity>,
+    },
+    /// `[node]` has a name that no certificate can hold.
+    #[error("[node] names nobody that a certificate could: {0}")]
+    Name(#[from] ocelli_federation::identity::IdentityNameError),
+    /// A site of `node.sites` that the certificate does not cover.
+    #[error(
+        "node.sites names {site:?}, for which identity.certificate may not speak; issue it anew"
+    )]
+    Scope {
+        /// The site.
+        site: String,
+    },
+}
+
+/// A node's identity, if it has one.
+pub struct MeshIdentity {
+    store: Option<Arc<IdentityStore>>,
+}
+
+impl MeshIdentity {
+    /// Opens what the configuration names.
+    ///
+    /// # Errors
+    /// [`MeshIdentityError`]; an expired certificate is none, it is only warned about.
+    pub fn open(config: &Config, clock: &dyn Clock) -> Result<Self, MeshIdentityError> {
+        let Some(material) = material_of(config)? else {
+            return Ok(Self { store: None });
+        };
+        let store = IdentityStore::new(&material, Arc::new(DefaultTimeProvider))?;
+        check_own(&store.own(), config)?;
+        tell_validity(&store.own(), clock.wall());
+        info!(identity = %store.own().identity, "identity open");
+        Ok(Self { store: Some(store) })
+    }
+
+    /// Reads the files again. Whether there is an identity at all changes at a restart only.
+    ///
+    /// # Errors
+    /// [`MeshIdentityError`]; the one before stays.
+    pub fn reload(&self, config: &Config) -> Result<(), MeshIdentityError> {
+        let (Some(store), Some(material)) = (&self.store, material_of(config)?) else {
+            return Ok(());
+        };
+        // Tried apart first: a certificate of another node must not be in force for a moment.
+        let tried = IdentityStore::new(&material, Arc::new(DefaultTimeProvider))?;
+        check_own(&tried.own(), config)?;
+        store.replace(&material)?;
+        Ok(())
+    }
+
+    /// Whom this node trusts and who it is; `None`: nobody to others.
+    #[must_use]
+    pub fn store(&self) -> Option<Arc<IdentityStore>> {
+        self.store.clone()
+    }
+
+    /// Warns before the certificate ends, for as long as the node runs.
+    pub fn watch(&self, clock: Arc<dyn Clock>) {
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        actix_rt::spawn(async move {
+            loop {
+                clock.sleep_until(clock.monotonic().after(LOOK_EVERY)).await;
+                tell_validity(&store.own(), clock.wall());
+            }
+        });
+    }
+}
+
+/// What a node of this configuration cannot do yet, by name.
+#[must_use]
+pub fn not_assembled(config: &Config) -> BTreeMap<String, String> {
+    let upstreams = config
+        .upstreams
+        .iter()
+        .map(|upstream| format!("upstream {}", upstream.name));
+    let peers = config
+        .peers
+        .iter()
+        .map(|peer| format!("peer {}", peer.name));
+    let quic = config.listen.quic.map(|_| "listen.quic".to_owned());
+    let issuer = config.ca.issuer.then(|| "ca.issuer".to_owned());
+    let origins = config
+        .origins
+        .iter()
+        .map(|origin| format!("origin {}", origin.site));
+    let all = upstreams
+        .chain(peers)
+        .chain(quic)
+        .chain(issuer)
+        .chain(origins);
+    let reason = "links between nodes are not in this version: checked, not in force";
+    all.map(|name| (name, reason.to_owned())).collect()
+}
+
+fn material_of(config: &Config) -> Result<Option<IdentityMaterial>, MeshIdentityError> {
+    let Some(identity) = &config.identity else {
+        return Ok(None);
+    };
+    let token = identity.token.as_ref();
+    let token = token
+        .map(|token| token.open(&process_secrets()))
+        .transpose()?;
+    let settings = IdentitySettings {
+        certificate: identity.certificate.clone(),
+        key: identity.key.clone(),
+        roots: identity.roots.clone(),
+        crl: identity.crl.clone(),
+        token,
+        renew: identity.renew,
+        directory: config.node.data_dir.join(Path::new(DIRECTORY)),
+    };
+    Ok(Some(IdentityMaterial::read(&settings)?))
+}
+
+fn check_own(own: &PeerIdentity, config: &Config) -> Result<(), MeshIdentityError> {
+    let node = &config.node;
+    let expected = NodeIdentity::new(&node.mesh, node.tier, &node.site, &node.name)?;
+    if own.identity != expected {
+        return Err(MeshIdentityError::Other {
+            certificate: Box::new(own.identity.clone()),
+            node: Box::new(expected),
+        });
+    }
+    let is_covered = |site: &&str| own.scope == SiteScope::Every || own.scope.allows(site);
+    let mut sites = node.sites.iter().map(|site| site.as_str());
+    match sites.find(|site| !is_covered(site)) {
+        Some(site) => Err(MeshIdentityError::Scope {
+            site: site.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn tell_validity(own: &PeerIdentity, now: WallMs) {
+    match Validity::of(own, now) {
+        Validity::Sound { .. } => {}
+        Validity::EndsSoon { expires_in } => {
+            let days = expires_in.as_secs() / 86_400;
+            warn!(
+                days,
+                "the certificate of this node ends soon; issue another and reload"
+            );
+        }
+        Validity::Expired { .. } => {
+            error!("the certificate of this node has ended; neighbours refuse it, issue another");
+        }
+        Validity::NotYet { .. } => {
+            error!("the certificate of this node is not valid yet; is the clock right?");
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "mesh_tests.rs"]
+mod tests;
