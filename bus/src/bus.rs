@@ -328,6 +328,11 @@ impl Bus {
         &self.shared.views.events
     }
 
+    /// The node's clock.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
     /// What the disk has no room for, from now on.
     pub(crate) fn volatile(&self) -> broadcast::Receiver<Arc<Record>> {
         self.shared.views.volatile.follow()

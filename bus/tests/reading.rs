@@ -9,7 +9,9 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use ocelli_bus::block::Stamp;
 use ocelli_bus::dictionary::PairCache;
 use ocelli_bus::disk::{Disk, RealDisk};
 use ocelli_bus::encoder::{Encoder, Pair};
@@ -18,8 +20,8 @@ use ocelli_bus::read::{
     Cursor, Include, Item, Mode, RecordRenderer, RecordSource, Selection, StartFrom, Subscription,
     SubscriptionError, SubscriptionRequest, render_cursor,
 };
-use ocelli_bus::record::Lane;
-use ocelli_bus::{Bus, BusStatus, DiskState, LastKind, VOLATILE_MAX};
+use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
+use ocelli_bus::{Bus, BusStatus, DiskState, ForeignBlock, LastKind, VOLATILE_MAX};
 use ocelli_model::clock::WallMs;
 use ocelli_model::event::{EventFacts, Severity};
 use ocelli_model::gap::{Gap, GapKind};
@@ -487,5 +489,55 @@ fn a_subscriber_too_slow_for_volatile_batches_is_told_how_many_it_lost() {
         }
         assert!(matches!(slow.next().await, Ok(Item::Lag { skipped: 10 })));
         assert!(matches!(slow.next().await, Ok(Item::Record(record)) if record.is_volatile));
+    });
+}
+
+/// A block of one event of another origin, as a site would have sent it.
+fn foreign(seq: u64, kind: &str) -> ForeignBlock {
+    let mut encoder = Encoder::default();
+    let facts = EventFacts {
+        kind: kind.to_owned(),
+        severity: Severity::Info,
+        text: String::new(),
+        fields: Vec::new(),
+    };
+    encoder.push_event(None, &facts, WallMs(5)).unwrap();
+    let mut block = encoder.seal().data.unwrap();
+    let (stream, first_seq) = (StreamId::data(OriginId(77)), Seq(seq));
+    let needs_def = Seq(0);
+    block.stamp(&Stamp {
+        stream,
+        first_seq,
+        needs_def,
+    });
+    ForeignBlock::read(block.into_bytes().into()).unwrap()
+}
+
+#[test]
+fn in_order_a_stream_waits_for_its_holes_and_says_what_was_missing() {
+    runtime().block_on(async {
+        let node = Node::new();
+        let request = SubscriptionRequest {
+            from: StartFrom::Oldest,
+            include: Include {
+                events: true,
+                gaps: false,
+            },
+            ..SubscriptionRequest::default()
+        };
+        let mut ordered = node.subscribe(request).in_order(Duration::ZERO);
+        for seq in [1, 3, 2, 6] {
+            let took = node.bus.handle().ingest(foreign(seq, "x")).await.unwrap();
+            took.await.unwrap();
+        }
+        let mut seen = Vec::new();
+        while seen.len() < 5 {
+            match ordered.next().await.unwrap() {
+                Item::Record(record) => seen.push((record.seq.0, record.seq.0)),
+                Item::Missing { range, .. } => seen.push((range.first.0, range.last.0)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen, [(1, 1), (2, 2), (3, 3), (4, 5), (6, 6)]);
     });
 }

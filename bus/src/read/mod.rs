@@ -8,12 +8,14 @@
 mod cursor;
 mod records;
 mod selection;
+mod seq_order;
 mod source;
 mod subscription;
 
 pub use cursor::{CURSOR_BYTES_MAX, CURSOR_TEXT_BYTES_MAX, Cursor, CursorTextError};
-pub use records::{RecordRenderer, render_cursor, render_lag, render_trimmed};
+pub use records::{RecordRenderer, render_cursor, render_lag, render_missing, render_trimmed};
 pub use selection::Selection;
+pub use seq_order::{ORDER_HELD_MAX, ORDER_HOLES_MAX, ORDER_LAG, Ordered, SeqOrder};
 pub use source::{RecordSource, SourceError};
 pub use subscription::{
     Include, Item, Mode, StartFrom, Subscription, SubscriptionError, SubscriptionRequest,

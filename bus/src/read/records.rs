@@ -14,9 +14,10 @@ use ocelli_model::schema::GroupSchema;
 use serde::Serialize;
 
 use super::cursor::Cursor;
-use crate::LogPosition;
 use crate::decoder::Record;
 use crate::payload::Payload;
+use crate::record::StreamId;
+use crate::{LogPosition, SeqRange};
 
 /// Writes records of a projection.
 #[derive(Debug, Clone, Default)]
@@ -165,6 +166,15 @@ pub fn render_trimmed(from: LogPosition, to: LogPosition, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"type\":\"gap\",\"cause\":\"retention\"");
     member(into, "from", &from.to_string());
     member(into, "to", &to.to_string());
+    into.extend_from_slice(b"}\n");
+}
+
+/// Appends a line that says which seqs of a stream `order=seq` waited for in vain.
+pub fn render_missing(stream: StreamId, range: SeqRange, into: &mut Vec<u8>) {
+    into.extend_from_slice(b"{\"type\":\"lag\"");
+    member(into, "origin", &stream.origin);
+    member(into, "missing_first_seq", &range.first.0);
+    member(into, "missing_last_seq", &range.last.0);
     into.extend_from_slice(b"}\n");
 }
 

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ocelli_model::clock::WallMs;
 use tokio::sync::broadcast;
@@ -16,6 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::cursor::Cursor;
 use super::selection::Selection;
+use super::seq_order::SeqOrder;
 use super::source::{RecordSource, SourceError};
 use crate::block::EntryHead;
 use crate::decoder::{Record, ResolvedHead};
@@ -25,6 +27,8 @@ use crate::{
     Delivery, Entry, LogPosition, ReadError, ReadFrom, Reader, ReaderOptions, SeqRange, SeqRanges,
     TooManyReaders,
 };
+
+mod ordered;
 
 /// Entries that a `latest` subscriber may have waiting: one for each pair of a large node.
 const CONFLATED_MAX: usize = 200_000;
@@ -89,6 +93,13 @@ pub enum Item {
         /// How many.
         skipped: u64,
     },
+    /// In the order of seqs: these were waited for in vain. They may still come, late.
+    Missing {
+        /// Of which stream.
+        stream: StreamId,
+        /// Which.
+        range: SeqRange,
+    },
     /// Retention was faster than the subscriber.
     Trimmed {
         /// Where it was.
@@ -132,6 +143,8 @@ pub struct Subscription {
     may_repeat: bool,
     /// What a full disk has no room for; `None` for whoever wants durable entries alone.
     volatile: Option<broadcast::Receiver<Arc<Record>>>,
+    /// `None`: as the log has them.
+    order: Option<SeqOrder<Entry>>,
 }
 
 impl Subscription {
@@ -187,6 +200,7 @@ impl Subscription {
             begins_late,
             may_repeat,
             volatile: None,
+            order: None,
         })
     }
 
@@ -195,6 +209,14 @@ impl Subscription {
     #[must_use]
     pub fn with_volatile(mut self) -> Self {
         self.volatile = Some(self.source.bus().volatile());
+        self
+    }
+
+    /// The same, each stream in the order of its seqs; a hole is waited for for `lag`. For
+    /// [`Subscription::next`] alone, in [`Mode::Durable`].
+    #[must_use]
+    pub fn in_order(mut self, lag: Duration) -> Self {
+        self.order = Some(SeqOrder::new(lag));
         self
     }
 
@@ -225,6 +247,9 @@ impl Subscription {
     /// # Errors
     /// [`SubscriptionError::Read`]; the subscription is over.
     pub async fn next(&mut self) -> Result<Item, SubscriptionError> {
+        if self.order.is_some() {
+            return self.next_ordered().await;
+        }
         loop {
             if let Some(item) = self.next_at_hand() {
                 return Ok(item);

@@ -79,7 +79,7 @@ pub(crate) struct SubscribeArgs {
         allow_hyphen_values = true
     )]
     from: String,
-    /// Form of the lines: ndjson (Panoptes 0.2) or records.
+    /// Form of the lines: ndjson (Panoptes 0.2), records, sse or influx.
     #[arg(long, default_value = "ndjson", value_name = "FORM")]
     format: String,
     /// Further lines: gaps, events, cursors, joined by commas.

@@ -285,7 +285,10 @@ pub(super) const ROUTES: &[Route] = &[
             ("cursor", "As `from`"),
             ("format", "ndjson, records, sse or influx"),
             ("mode", "durable or latest"),
-            ("order", "seq"),
+            (
+                "order",
+                "log, or seq: each stream by seq, a hole is waited for 10 s and then named",
+            ),
             ("rebase", "true: go on with a cursor of another selection"),
             ("include", "gaps, events, cursors"),
         ],

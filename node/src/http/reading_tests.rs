@@ -204,6 +204,13 @@ async fn a_subscriber_gets_groups_records_and_a_cursor_that_goes_on() {
             events[0]
         );
         assert!(events[2].starts_with("id: 1~"), "{}", events[2]);
+        let ordered = "format=records&from=oldest&order=seq&include=gaps";
+        let ordered = lines(format!("{base}/v1/subscribe?{ordered}"), 3).await;
+        let seqs: Vec<Value> = ordered
+            .iter()
+            .map(|line| parse(line)["seq"].clone())
+            .collect();
+        assert_eq!(seqs, [1, 2, 3]);
         let all = "format=influx&from=oldest&include=gaps";
         let points = lines(format!("{base}/v1/subscribe?{all}"), 3).await;
         let point = "interface,interface_name=lo,resource_class=";

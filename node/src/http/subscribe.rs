@@ -19,8 +19,9 @@ use futures_util::future::{Either, select};
 use ocelli_bus::decoder::Record;
 use ocelli_bus::payload::Payload;
 use ocelli_bus::read::{
-    Cursor, Include, Item, Mode, RecordRenderer, StartFrom, Subscription, SubscriptionError,
-    SubscriptionRequest, render_cursor, render_lag, render_trimmed,
+    Cursor, Include, Item, Mode, ORDER_LAG, RecordRenderer, StartFrom, Subscription,
+    SubscriptionError, SubscriptionRequest, render_cursor, render_lag, render_missing,
+    render_trimmed,
 };
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::influx::InfluxRenderer;
@@ -87,8 +88,7 @@ async fn subscribe(
         None if is_event_stream => Format::Sse,
         _ => given.choice("format", &formats)?,
     };
-    // One stream per node is in order already; the parameter is taken for the sake of scripts.
-    given.choice("order", &[("seq", ())])?;
+    let is_in_order = given.choice("order", &[("log", false), ("seq", true)])?;
     let caller = Caller::of(&request);
     let last_event = request
         .headers()
@@ -106,12 +106,19 @@ async fn subscribe(
         include,
         rebase: given.switch("rebase")?,
     };
+    if is_in_order && request.mode == Mode::Latest {
+        let hint = "leave one of them out: `latest` passes over what `seq` would wait for";
+        return Err(ApiError::bad_request("order=seq with mode=latest", hint));
+    }
     let places = match &caller {
         Some(caller) => caller.subscribe()?,
         None => Vec::new(),
     };
     let subscription = Subscription::begin(&state.records, request).map_err(refused)?;
-    let subscription = subscription.with_volatile();
+    let mut subscription = subscription.with_volatile();
+    if is_in_order {
+        subscription = subscription.in_order(ORDER_LAG);
+    }
     let content_type = match format {
         Format::Ndjson | Format::Records => "application/x-ndjson",
         Format::Sse => "text/event-stream",
@@ -315,6 +322,7 @@ impl Writer {
             }
             Item::Record(record) => self.records.render(record, &mut self.line),
             Item::Lag { skipped } => render_lag(*skipped, &mut self.line),
+            Item::Missing { stream, range } => render_missing(*stream, *range, &mut self.line),
             Item::Trimmed { from, to } => render_trimmed(*from, *to, &mut self.line),
         }
         if self.line.is_empty() {
