@@ -137,6 +137,7 @@ impl Bus {
             counters: Counters::default(),
             status: watch::Sender::new(BusStatus::default()),
             next_id: AtomicU32::new(1),
+            chores_waiting: AtomicUsize::new(0),
             spare: Mutex::new(None),
             directories: Mutex::default(),
             views: Views::new(&options),
@@ -150,7 +151,7 @@ impl Bus {
 
     fn start(shared: Arc<Shared>, rng: Box<dyn Rng>) -> std::io::Result<Self> {
         let (commands, commands_in) = sync_channel(channel_items(shared.options.queue_bytes_max));
-        let (chores, chores_in) = sync_channel(keeper::CHORES_MAX);
+        let (chores, chores_in) = sync_channel(keeper::CHORES_MAX + keeper::CONTROL_CHORES);
         let (requests, requests_in) = sync_channel(2 * READERS_MAX);
         let writer = Writer::new(Arc::clone(&shared), commands_in, chores.clone(), rng);
         let mut threads = vec![spawn("bus-writer", move || writer.run())?];

@@ -104,6 +104,11 @@ impl DataDirectory {
         self.root.join(format!("bus/segments/{:016}.seg", number.0))
     }
 
+    /// A segment that is being written anew, before it takes its place.
+    pub(crate) fn thinned(&self) -> PathBuf {
+        self.root.join("bus/thinned.new")
+    }
+
     /// Lane 1 of the segments that retention took.
     pub(crate) fn definitions(&self) -> PathBuf {
         self.root.join("bus/definitions.seg")

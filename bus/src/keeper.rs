@@ -25,6 +25,8 @@ use crate::writer::segment_file::SegmentFile;
 
 /// Chores that wait at most: a writer that rolls faster than this many seals is I/O bound anyway.
 pub(crate) const CHORES_MAX: usize = 16;
+/// Places of the queue beside the writer's: ticks that are asked for, and the end.
+pub(crate) const CONTROL_CHORES: usize = 16;
 /// How often cursors are saved, retention is asked and space is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -45,8 +47,12 @@ pub(crate) fn run(shared: &Shared, chores: &Receiver<Chore>, mut owed: OwedGaps)
     let mut rate = AppendRate::default();
     loop {
         match chores.recv_timeout(TICK) {
-            Ok(Chore::PrepareSegment(number)) => prepare(shared, number),
+            Ok(Chore::PrepareSegment(number)) => {
+                shared.chores_waiting.fetch_sub(1, Ordering::Relaxed);
+                prepare(shared, number);
+            }
             Ok(Chore::Seal(active)) => {
+                shared.chores_waiting.fetch_sub(1, Ordering::Relaxed);
                 if let Err(error) = seal(shared, active) {
                     tracing::warn!(%error, "no footer written; the next start scans the segment");
                 }

@@ -131,11 +131,12 @@ impl Log {
     pub(crate) fn remove(&self, number: SegmentNumber) {
         let end = self.change(|map| {
             let meta = map.segments.remove(&number)?;
-            map.removed_end = LogPosition {
+            let end = LogPosition {
                 segment: number,
                 offset: meta.end,
             };
-            Some(map.removed_end)
+            map.removed_end = map.removed_end.max(end);
+            Some(end)
         });
         if let Some(end) = end {
             self.tail.lock().trim(end);

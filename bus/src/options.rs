@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::definition::OriginDescription;
+use crate::shares::OriginShare;
 
 /// How a bus behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct BusOptions {
     pub retention: Duration,
     /// Most bytes of segments on disk; beyond it segments go whatever readers say.
     pub bytes_max: u64,
+    /// Who of several sites loses first at `bytes_max`, and at what own limit.
+    pub shares: Vec<OriginShare>,
     /// How long a required cursor may stand still before it stops holding segments.
     pub cursor_idle_max: Duration,
     /// Free space below which the status is `Low`, bytes.
@@ -52,6 +55,7 @@ impl Default for BusOptions {
             description: None,
             retention: Duration::from_secs(6 * 3_600),
             bytes_max: 64 * 1024 * MIB as u64,
+            shares: Vec::new(),
             cursor_idle_max: Duration::from_secs(24 * 3_600),
             low_space_bytes: 1024 * MIB as u64,
             spare_space_bytes: 64 * MIB as u64,

@@ -21,6 +21,7 @@ use crate::block_index;
 use crate::head_mark::HeadMark;
 use crate::log::{SegmentMeta, start_of};
 use crate::record::{Seq, StreamId};
+use crate::segment::frame::FrameKind;
 use crate::segment::index::{SegmentIndex, SeqRange, StreamFacts};
 use crate::segment::scan::{Frames, read_sealed};
 use crate::segment::{LogPosition, SegmentNumber};
@@ -28,6 +29,7 @@ use crate::seq_ranges::SeqRanges;
 use crate::shared::Shared;
 use crate::statistics::Counters;
 use crate::stored::StoredBlock;
+use crate::thin;
 
 /// Blocks read at once for a reader, bytes.
 pub(crate) const CHUNK_BYTES: usize = 512 * 1024;
@@ -225,10 +227,20 @@ fn read_part(shared: &Shared, from: LogPosition, end: u64) -> io::Result<Chunk> 
     let mut bytes = 0;
     let mut damaged = 0;
     while bytes < CHUNK_BYTES && frames.offset() < end {
+        let at = frames.offset();
         let Some(frame) = frames.next(0)? else {
+            // The frame that began here may have been taken out of the segment.
+            let next = thin::boundary_after(&file, at)?.filter(|next| *next > at);
+            if let Some(next) = next {
+                frames = Frames::new(&file, next, end);
+                continue;
+            }
             damaged += 1;
             break;
         };
+        if frame.head.envelope.kind == FrameKind::Removed {
+            continue;
+        }
         let position = LogPosition {
             segment: from.segment,
             offset: frame.offset,

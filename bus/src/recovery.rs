@@ -21,6 +21,7 @@ use crate::record::{OriginId, Seq, StreamId};
 use crate::segment::SegmentNumber;
 use crate::segment::header::HeaderError;
 use crate::segment::scan::{ScanError, Scanned, Tail, read_sealed, scan};
+use crate::thin::bytes_on_disk;
 use crate::writer::segment_file::SegmentFile;
 
 /// Bytes moved aside at once.
@@ -217,7 +218,7 @@ impl<'a> Recovery<'a> {
             return self.disk.remove(path);
         }
         let file_bytes = match scanned.tail {
-            Tail::Sealed => file.metadata()?.len(),
+            Tail::Sealed => bytes_on_disk(&file.metadata()?),
             Tail::Clean | Tail::Torn { .. } if is_definitions => {
                 let mut file = self.disk.open(path)?;
                 file.set_len(scanned.end)?;

@@ -3,7 +3,8 @@
 //! Does: decide. Does not: unlink, write gaps (`retire`).
 //! In: [`SegmentFacts`] in the order of their numbers, limits, the time. Out: [`Removal`]s, oldest
 //! first. Invariant: what goes is always the oldest part of the log, and never the segment that is
-//! written to; so a reader that is not behind the oldest segment has a log without holes.
+//! written to; so a reader that is not behind the oldest segment has a log without holes. Where
+//! several sites share the disk, `shares` decides at the cap instead.
 
 use std::time::Duration;
 
@@ -21,6 +22,13 @@ pub(crate) struct SegmentFacts {
     pub(crate) is_sealed: bool,
     /// Whether every required reader has taken all of its data.
     pub(crate) is_passed: bool,
+}
+
+impl SegmentFacts {
+    /// Whether it may go by age: nothing is lost with it.
+    pub(crate) fn is_done(&self, limits: Limits, now: WallMs) -> bool {
+        age(self, now) > limits.retention && self.is_passed
+    }
 }
 
 /// Settings of the decision.
@@ -44,8 +52,7 @@ pub(crate) fn decide(segments: &[SegmentFacts], limits: Limits, now: WallMs) -> 
     let mut bytes: u64 = segments.iter().map(|segment| segment.file_bytes).sum();
     let mut removals = Vec::new();
     for segment in segments {
-        let is_old = age(segment, now) > limits.retention;
-        let is_done = is_old && segment.is_passed;
+        let is_done = segment.is_done(limits, now);
         let is_over = bytes > limits.bytes_max;
         if !segment.is_sealed || !(is_done || is_over) {
             break;

@@ -6,6 +6,7 @@
 //! durable. So no cursor falls back before what was unlinked, nothing removed is sent here again,
 //! no definition is lost, no reader finds a hole.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use ocelli_model::clock::WallMs;
 use crate::coverage;
 use crate::cursor_store::CursorState;
 use crate::log::{LogMap, SegmentMeta};
-use crate::record::Lane;
+use crate::record::{Lane, OriginId};
 use crate::retention::{Limits, Removal, SegmentFacts, decide};
 use crate::retention_gaps::OwedGaps;
 use crate::segment::frame::Envelope;
@@ -25,8 +26,10 @@ use crate::segment::index::SegmentIndex;
 use crate::segment::scan::{Frames, scan};
 use crate::segment::{LogPosition, SegmentNumber};
 use crate::shared::Shared;
+use crate::shares::{self, Caps, Holding, Owner};
 use crate::statistics::Counters;
 use crate::stored::StoredBlock;
+use crate::thin::thin;
 use crate::writer::segment_file::SegmentFile;
 
 /// The segment of carried definitions: never removed, read first.
@@ -35,34 +38,164 @@ const DEFINITIONS: SegmentNumber = SegmentNumber(0);
 /// Removes what may or must go now; what is lost with it is owed as gaps.
 pub(crate) fn retire(shared: &Shared, owed: &mut OwedGaps) -> io::Result<()> {
     let now = shared.clock.wall();
-    let removals = decide(&facts(shared, now), limits(shared), now);
-    if removals.is_empty() {
+    let facts = facts(shared, now);
+    let Planned { removals, thinned } = plan(shared, &facts, now);
+    if removals.is_empty() && thinned.is_empty() {
         return Ok(());
     }
     shared
         .cursors
         .save(shared.disk.as_ref(), &shared.directory.cursors())?;
-    save_coverage(shared, &removals)?;
+    save_coverage(shared, &removals, &thinned)?;
     for removal in removals.iter().filter(|removal| removal.is_loss) {
-        owed.note(shared, removal.number)?;
+        owed.note(shared, removal.number, None)?;
+    }
+    for (number, origins) in &thinned {
+        let is_done = facts
+            .iter()
+            .any(|it| it.number == *number && it.is_done(limits(shared), now));
+        if !is_done {
+            owed.note(shared, *number, Some(origins))?;
+        }
     }
     owed.pay(shared);
     for removal in &removals {
         remove(shared, *removal)?;
     }
+    for (number, origins) in &thinned {
+        thin(shared, *number, origins)?;
+        tracing::warn!(
+            segment = number.0,
+            origins = origins.len(),
+            "the oldest data of those furthest above their share was removed"
+        );
+    }
     shared.disk.sync_directory(&shared.directory.segments())
 }
 
+/// What goes.
+struct Planned {
+    removals: Vec<Removal>,
+    /// Whose data of segments that stay.
+    thinned: BTreeMap<SegmentNumber, BTreeSet<OriginId>>,
+}
+
+/// One owner alone loses its oldest segments; of several, those above their share lose.
+fn plan(shared: &Shared, facts: &[SegmentFacts], now: WallMs) -> Planned {
+    let (holdings, owners) = holdings(shared);
+    let has_one = holdings
+        .iter()
+        .flat_map(|it| it.owned.keys())
+        .collect::<BTreeSet<_>>()
+        .len()
+        <= 1;
+    let mut limits = limits(shared);
+    if has_one && shared.options.shares.is_empty() {
+        return Planned {
+            removals: decide(facts, limits, now),
+            thinned: BTreeMap::new(),
+        };
+    }
+    let caps = Caps {
+        shares: &shared.options.shares,
+        bytes_max: limits.bytes_max,
+        step: shared.options.segment_bytes.min(limits.bytes_max / 8),
+    };
+    limits.bytes_max = u64::MAX;
+    let mut removals = decide(facts, limits, now);
+    let gone: BTreeSet<_> = removals.iter().map(|removal| removal.number).collect();
+    let left: Vec<_> = holdings
+        .into_iter()
+        .filter(|it| !gone.contains(&it.number))
+        .collect();
+    let mut thinned = BTreeMap::new();
+    for loss in shares::decide(&left, caps) {
+        let facts = facts.iter().find(|facts| facts.number == loss.number);
+        if loss.is_whole {
+            removals.push(Removal {
+                number: loss.number,
+                is_loss: !facts.is_some_and(|facts| facts.is_done(limits, now)),
+            });
+        } else {
+            let lose = owners
+                .iter()
+                .filter(|(_, owner)| loss.owners.contains(*owner));
+            thinned.insert(loss.number, lose.map(|(origin, _)| *origin).collect());
+        }
+    }
+    Planned { removals, thinned }
+}
+
+/// What each owner has in each segment, and whose each origin is.
+fn holdings(shared: &Shared) -> (Vec<Holding>, BTreeMap<OriginId, Owner>) {
+    let origins: BTreeSet<OriginId> = shared
+        .log
+        .read(|map| map.streams.keys().map(|stream| stream.origin).collect());
+    let owner = |origin: OriginId| match shared.views.definitions.origin_of(origin) {
+        Some(description) => Owner::Site(description.site.clone()),
+        None => Owner::Origin(origin),
+    };
+    let owners: BTreeMap<_, _> = origins.into_iter().map(|it| (it, owner(it))).collect();
+    let holdings = shared.log.read(|map| {
+        let all = map
+            .segments
+            .iter()
+            .filter(|(number, _)| **number != DEFINITIONS);
+        all.map(|(number, meta)| holding(*number, meta, &owners))
+            .collect()
+    });
+    (holdings, owners)
+}
+
+fn holding(
+    number: SegmentNumber,
+    meta: &SegmentMeta,
+    owners: &BTreeMap<OriginId, Owner>,
+) -> Holding {
+    let mut owned: BTreeMap<Owner, u64> = BTreeMap::new();
+    let mut rest = meta.file_bytes;
+    let data = meta.index.streams.iter();
+    for (stream, facts) in data.filter(|(stream, _)| stream.lane == Lane::Data) {
+        let Some(owner) = owners.get(&stream.origin) else {
+            continue;
+        };
+        // A footer of version 1 tells no bytes; its segment had one writer.
+        let bytes = if facts.bytes == 0 {
+            rest
+        } else {
+            facts.bytes.min(rest)
+        };
+        rest -= bytes;
+        *owned.entry(owner.clone()).or_default() += bytes;
+    }
+    Holding {
+        number,
+        is_sealed: meta.is_sealed,
+        owned,
+        other: rest,
+    }
+}
+
 /// What goes stays covered, so that no lower tier sends it again.
-fn save_coverage(shared: &Shared, removals: &[Removal]) -> io::Result<()> {
+fn save_coverage(
+    shared: &Shared,
+    removals: &[Removal],
+    thinned: &BTreeMap<SegmentNumber, BTreeSet<OriginId>>,
+) -> io::Result<()> {
+    let goes = |number: SegmentNumber, origin: OriginId| {
+        let is_thinned = thinned.get(&number).is_some_and(|it| it.contains(&origin));
+        is_thinned || removals.iter().any(|removal| removal.number == number)
+    };
     let streams = shared.log.change(|map| {
         let LogMap {
             segments, streams, ..
         } = map;
-        for meta in removals.iter().filter_map(|it| segments.get(&it.number)) {
+        for (number, meta) in segments {
             let data = meta.index.streams.iter();
             for (stream, facts) in data.filter(|(stream, _)| stream.lane == Lane::Data) {
-                streams.entry(*stream).or_default().remove(&facts.ranges);
+                if goes(*number, stream.origin) {
+                    streams.entry(*stream).or_default().remove(&facts.ranges);
+                }
             }
         }
         streams.clone()
@@ -122,6 +255,7 @@ fn remove(shared: &Shared, removal: Removal) -> io::Result<()> {
     let number = removal.number;
     carry_definitions(shared, number)?;
     shared.log.remove(number);
+    shared.directories.lock().forget(number);
     shared.disk.remove(&shared.directory.segment(number))?;
     Counters::add(&shared.counters.segments_removed, 1);
     if removal.is_loss {

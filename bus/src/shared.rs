@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 use ocelli_model::clock::Clock;
 use parking_lot::Mutex;
@@ -82,6 +82,9 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Sender<BusStatus>,
     /// Next id of lane 1 that no range holds.
     pub(crate) next_id: AtomicU32,
+    /// Chores of the writer that the keeper has not begun, at most `CHORES_MAX`: so the end of the
+    /// bus always has a place in the queue.
+    pub(crate) chores_waiting: AtomicUsize,
     /// Filled by the keeper, taken by the writer.
     pub(crate) spare: Mutex<Option<Spare>>,
     /// Fed by the writer after each commit.

@@ -74,6 +74,8 @@ counters! {
     segments_removed,
     /// Segments removed at the hard cap before a required reader had passed them.
     segments_forced,
+    /// Segments that lost the data of some origins at the hard cap, or at those origins' own.
+    segments_thinned,
     /// Reads from the live tail.
     tail_reads,
     /// Reads from disk.

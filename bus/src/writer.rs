@@ -17,6 +17,7 @@ pub(crate) mod segment_file;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use ocelli_model::clock::{Monotonic, Rng};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::block::Stamp;
-use crate::keeper::Chore;
+use crate::keeper::{CHORES_MAX, Chore};
 use crate::log::SegmentMeta;
 use crate::record::{Lane, Seq, StreamId};
 use crate::segment::frame::Envelope;
@@ -335,7 +336,10 @@ impl Writer {
     /// Hands work to the keeper. If it is behind, the chore is dropped: a spare is then made by the
     /// writer, a footer by the next start.
     fn chore(&self, chore: Chore) {
-        if self.chores.try_send(chore).is_err() {
+        let waiting = &self.shared.chores_waiting;
+        let has_place = waiting.fetch_add(1, Ordering::Relaxed) < CHORES_MAX;
+        if !has_place || self.chores.try_send(chore).is_err() {
+            waiting.fetch_sub(1, Ordering::Relaxed);
             tracing::warn!("segment chores are behind; the next roll will be slower");
         }
     }

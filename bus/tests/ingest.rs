@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -268,6 +269,15 @@ fn blocks_are_found_by_seq_whatever_the_order_they_came_in() {
 
 // === What is known of streams ===
 
+/// What a power loss leaves of sealed segments at worst.
+fn cut_footers(root: &Path) {
+    for file in std::fs::read_dir(root.join("bus/segments")).unwrap() {
+        let path = file.unwrap().path();
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 5).unwrap();
+    }
+}
+
 #[test]
 fn coverage_keeps_its_holes_over_restarts_and_what_retention_removed() {
     let root = tempfile::tempdir().unwrap();
@@ -294,13 +304,7 @@ fn coverage_keeps_its_holes_over_restarts_and_what_retention_removed() {
         assert_eq!(report.heads[&data], Seq(120));
         drop(bus);
         // Without footers, as after a power loss: the same by scanning.
-        for file in std::fs::read_dir(root.path().join("bus/segments")).unwrap() {
-            let file = std::fs::OpenOptions::new()
-                .write(true)
-                .open(file.unwrap().path());
-            let file = file.unwrap();
-            file.set_len(file.metadata().unwrap().len() - 5).unwrap();
-        }
+        cut_footers(root.path());
         let (bus, report) = open(root.path(), options.clone());
         assert!(report.segments_scanned > 1);
         assert_eq!(

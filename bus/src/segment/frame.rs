@@ -13,6 +13,8 @@ use crate::limits::BLOCK_BYTES_MAX;
 pub(crate) const FRAME_HEAD_BYTES: usize = 8 + ENVELOPE_BYTES;
 /// Bytes of the ingest envelope.
 const ENVELOPE_BYTES: usize = 16;
+/// Longest run of removed blocks: more than a segment has.
+const REMOVED_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Most bytes of a payload: a block, or a footer.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
 
@@ -28,6 +30,8 @@ pub(crate) enum FrameKind {
     Block,
     /// The footer of a sealed segment; nothing follows.
     Footer,
+    /// A run of blocks that retention took: zeroes, which the checksum does not cover.
+    Removed,
     /// Of a later version: skipped and counted.
     Unknown(u8),
 }
@@ -37,6 +41,7 @@ impl FrameKind {
         match self {
             FrameKind::Block => 1,
             FrameKind::Footer => 2,
+            FrameKind::Removed => 3,
             FrameKind::Unknown(number) => number,
         }
     }
@@ -45,6 +50,7 @@ impl FrameKind {
         match number {
             1 => FrameKind::Block,
             2 => FrameKind::Footer,
+            3 => FrameKind::Removed,
             other => FrameKind::Unknown(other),
         }
     }
@@ -119,16 +125,40 @@ pub(crate) fn encode_head(
         payload.len() <= PAYLOAD_BYTES_MAX,
         "the caller keeps to the limit"
     );
+    let mut head = head_of(envelope, payload.len());
+    let chain = crc32c::crc32c_append(cover_head(chain, &head), payload);
+    head[4..8].copy_from_slice(&chain.to_le_bytes());
+    (head, chain)
+}
+
+/// Encodes the head of a frame that stands for a run of removed blocks, `frame_bytes` long.
+pub(crate) fn encode_removed(
+    chain: u32,
+    received: WallMs,
+    frame_bytes: u64,
+) -> ([u8; FRAME_HEAD_BYTES], u32) {
+    let envelope = Envelope {
+        kind: FrameKind::Removed,
+        flags: 0,
+        received,
+    };
+    let bytes = usize::try_from(frame_bytes).unwrap_or(REMOVED_BYTES_MAX);
+    let mut head = head_of(envelope, bytes.saturating_sub(FRAME_HEAD_BYTES));
+    let chain = cover_head(chain, &head);
+    head[4..8].copy_from_slice(&chain.to_le_bytes());
+    (head, chain)
+}
+
+/// A head without its checksum.
+fn head_of(envelope: Envelope, payload_bytes: usize) -> [u8; FRAME_HEAD_BYTES] {
     let mut head = [0u8; FRAME_HEAD_BYTES];
-    let length = u32::try_from(payload.len() + ENVELOPE_BYTES).unwrap_or(u32::MAX);
+    let length = u32::try_from(payload_bytes + ENVELOPE_BYTES).unwrap_or(u32::MAX);
     head[0..4].copy_from_slice(&length.to_le_bytes());
     head[8] = envelope.kind.number();
     // Byte 9 is reserved and zero, so are 12..16.
     head[10..12].copy_from_slice(&envelope.flags.to_le_bytes());
     head[16..24].copy_from_slice(&envelope.received.0.to_le_bytes());
-    let chain = crc32c::crc32c_append(cover_head(chain, &head), payload);
-    head[4..8].copy_from_slice(&chain.to_le_bytes());
-    (head, chain)
+    head
 }
 
 /// Reads a frame's head; `None` where there is no frame: zeroes, or a length out of range.
@@ -136,14 +166,19 @@ pub(crate) fn decode_head(chain: u32, bytes: &[u8]) -> Option<FrameHead> {
     let head: &[u8; FRAME_HEAD_BYTES] = bytes.first_chunk()?;
     let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
     let payload_bytes = length.checked_sub(ENVELOPE_BYTES)?;
-    if payload_bytes > PAYLOAD_BYTES_MAX {
+    let kind = FrameKind::from_number(head[8]);
+    let payload_bytes_max = match kind {
+        FrameKind::Removed => REMOVED_BYTES_MAX,
+        _ => PAYLOAD_BYTES_MAX,
+    };
+    if payload_bytes > payload_bytes_max {
         return None;
     }
     let mut received = [0u8; 8];
     received.copy_from_slice(&head[16..24]);
     Some(FrameHead {
         envelope: Envelope {
-            kind: FrameKind::from_number(head[8]),
+            kind,
             flags: u16::from_le_bytes([head[10], head[11]]),
             received: WallMs(i64::from_le_bytes(received)),
         },
@@ -156,6 +191,9 @@ pub(crate) fn decode_head(chain: u32, bytes: &[u8]) -> Option<FrameHead> {
 impl FrameHead {
     /// The chain after this frame, if `payload` is what was written.
     pub(crate) fn verify(&self, payload: &[u8]) -> Option<u32> {
+        if self.envelope.kind == FrameKind::Removed {
+            return (self.partial == self.checksum).then_some(self.partial);
+        }
         let chain = crc32c::crc32c_append(self.partial, payload);
         (chain == self.checksum && payload.len() == self.payload_bytes).then_some(chain)
     }

@@ -67,6 +67,16 @@ impl<'a> Frames<'a> {
         };
         let offset = self.at;
         let frame_bytes = FRAME_HEAD_BYTES + head.payload_bytes;
+        if head.envelope.kind == FrameKind::Removed {
+            self.at += head.frame_bytes();
+            let payload = &[];
+            let frame = Frame {
+                offset,
+                head,
+                payload,
+            };
+            return Ok((self.at <= self.end).then_some(frame));
+        }
         if self.bytes(frame_bytes)?.is_none() {
             return Ok(None);
         }
@@ -204,6 +214,7 @@ pub(crate) fn scan(
         };
         match frame.head.envelope.kind {
             FrameKind::Footer => break,
+            FrameKind::Removed => {}
             FrameKind::Unknown(_) => scanned.unknown_frames += 1,
             FrameKind::Block => {
                 let envelope = frame.head.envelope;

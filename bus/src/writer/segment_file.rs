@@ -7,11 +7,12 @@
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
+use ocelli_model::clock::WallMs;
 
 use crate::disk::LogFile;
 use crate::segment::SegmentNumber;
 use crate::segment::footer::{self, Trailer};
-use crate::segment::frame::{Envelope, FRAME_HEAD_BYTES, FrameKind, encode_head};
+use crate::segment::frame::{Envelope, FRAME_HEAD_BYTES, FrameKind, encode_head, encode_removed};
 use crate::segment::header::{HEADER_BYTES, SegmentHeader};
 use crate::segment::index::SegmentIndex;
 
@@ -74,6 +75,18 @@ impl SegmentFile {
         self.file.write_at(self.end, &mut parts)?;
         self.end += bytes as u64;
         self.chain = chain;
+        Ok(())
+    }
+
+    /// Leaves out what stands before `offset`: a frame says that it was removed. Nothing to do
+    /// where the next frame goes there anyway.
+    pub(crate) fn skip_to(&mut self, offset: u64, received: WallMs) -> io::Result<()> {
+        let Some(bytes) = offset.checked_sub(self.end).filter(|bytes| *bytes > 0) else {
+            return Ok(());
+        };
+        let (head, chain) = encode_removed(self.chain, received, bytes);
+        self.file.write_at(self.end, &mut [IoSlice::new(&head)])?;
+        (self.end, self.chain) = (offset, chain);
         Ok(())
     }
 

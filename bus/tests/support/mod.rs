@@ -12,10 +12,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use ocelli_bus::block::{BlockBuilder, EntryHead, SealedBlock};
+use ocelli_bus::block::{BlockBuilder, EntryHead, SealedBlock, Stamp};
 use ocelli_bus::disk::{Disk, LogFile, RealDisk};
-use ocelli_bus::record::{DefinitionId, EntryKind, StreamId};
-use ocelli_bus::{Bus, BusOptions, Delivery, Entry, ReadFrom, ReaderOptions, RecoveryReport};
+use ocelli_bus::record::{DefinitionId, EntryKind, OriginId, Seq, StreamId};
+use ocelli_bus::{
+    Bus, BusOptions, Delivery, Entry, ForeignBlock, ReadFrom, ReaderOptions, RecoveryReport,
+};
 use ocelli_model::clock::{Clock, Monotonic, Rng, Sleep, WallMs};
 use ocelli_model::slot::SlotMs;
 
@@ -283,4 +285,15 @@ impl LogFile for FaultyFile {
     fn set_len(&mut self, bytes: u64) -> io::Result<()> {
         self.0.set_len(bytes)
     }
+}
+
+/// A block of another origin with one event, whose body begins with its seq.
+pub fn foreign_event(origin: OriginId, seq: u64) -> ForeignBlock {
+    let mut block = events(seq, 1, 90);
+    block.stamp(&Stamp {
+        stream: StreamId::data(origin),
+        first_seq: Seq(seq),
+        needs_def: Seq(0),
+    });
+    ForeignBlock::read(block.into_bytes().into()).unwrap()
 }

@@ -18,7 +18,7 @@ use ocelli_actors::{
     SystemLookup, recall,
 };
 use ocelli_bus::read::RecordSource;
-use ocelli_bus::{Bus, BusOptions, OpenError, OriginDescription};
+use ocelli_bus::{Bus, BusOptions, OpenError, OriginDescription, OriginShare};
 use ocelli_config::{Config, Loaded, write_last_good};
 use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::resource::ResourceError;
@@ -256,6 +256,11 @@ fn make_directory(path: &Path) -> Result<(), NodeError> {
 pub(super) fn options_of(config: &Config) -> BusOptions {
     let default = BusOptions::default();
     let node = &config.node;
+    let shares = config.origins.iter().map(|origin| OriginShare {
+        site: origin.site.to_string(),
+        bytes_min: origin.bytes_min.map(|size| size.bytes()),
+        bytes_max: origin.bytes_max.map(|size| size.bytes()),
+    });
     BusOptions {
         description: Some(OriginDescription {
             mesh: node.mesh.to_string(),
@@ -270,6 +275,7 @@ pub(super) fn options_of(config: &Config) -> BusOptions {
             .map_or(default.bytes_max, |size| size.bytes()),
         cursor_idle_max: config.bus.cursor_idle_max.get(),
         segment_bytes: config.bus.segment_bytes.bytes(),
+        shares: shares.collect(),
         ..default
     }
 }
