@@ -17,6 +17,7 @@ mod percent;
 mod permissions;
 mod revocation;
 mod scope;
+mod signing;
 mod store;
 mod tls;
 mod token;
@@ -43,8 +44,9 @@ pub use peer::{PeerIdentity, PeerIdentityError, SITES_PER_CERTIFICATE_MAX, Seria
 pub use permissions::{End, Forbidden, Standing, Verdict, may_link, may_request, may_send};
 pub use revocation::{Applied, RevocationError, RevocationList};
 pub use scope::{SiteScope, SiteScopeError};
+pub use signing::{SigningRequest, SigningRequestError};
 pub use store::{IdentityError, IdentityStore};
-pub use tls::{ALPN, Admission, SERVER_NAME, refusal_of};
+pub use tls::{ALPN, Admission, SERVER_NAME, install_provider, refusal_of};
 pub use token::{TokenOrder, TokenRecord};
 pub use trust::{Expected, PeerRefused, ROOTS_MAX, Trust, TrustError};
 pub use validity::{Validity, WARN_BEFORE, is_renewal_due, renewal_at};

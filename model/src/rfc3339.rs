@@ -1,7 +1,8 @@
 //! RFC 3339 times, as people write them in a query or a configuration.
 //!
-//! Does: read `2026-01-31T08:00:00.250+01:00` to milliseconds. Does not: read a clock or know time
-//! zones by name. In: text. Out: [`WallMs`], or `None` for what is no such time.
+//! Does: read `2026-01-31T08:00:00.250+01:00` to milliseconds, write whole seconds in UTC.
+//! Does not: read a clock or know time zones by name.
+//! In: text. Out: [`WallMs`], or `None` for what is no such time; and back.
 
 use crate::clock::WallMs;
 
@@ -22,6 +23,16 @@ pub fn parse_rfc3339(text: &str) -> Option<WallMs> {
     let seconds = days_before(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
     let ms = seconds * 1_000 + millis(fraction)? - zone_seconds(zone)? * 1_000;
     is_valid.then_some(WallMs(ms))
+}
+
+/// Writes a time in UTC, cut to the second: `2026-01-31T07:00:00Z`.
+#[must_use]
+pub fn rfc3339_of(time: WallMs) -> String {
+    let seconds = time.0.div_euclid(1_000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = date_of(days);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// `N` whole numbers of at most four digits.
@@ -73,9 +84,42 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 
+/// Year, month, day of a number of days from 1970-01-01; the way back of [`days_before`], in eras
+/// of 400 years.
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year_of_era = (day_of_era - leap_days) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_day_is_written_as_it_is_read() {
+        for day in -200_000..200_000_i64 {
+            let time = WallMs((day * 86_400 + 86_399) * 1_000);
+            let text = rfc3339_of(time);
+            assert_eq!(parse_rfc3339(&text), Some(time), "{text}");
+        }
+        assert_eq!(
+            rfc3339_of(WallMs(1_532_023_709_732)),
+            "2018-07-19T18:08:29Z"
+        );
+        assert_eq!(rfc3339_of(WallMs(-1)), "1969-12-31T23:59:59Z");
+    }
 
     #[test]
     fn times_of_rfc_3339_are_read_and_others_are_not() {

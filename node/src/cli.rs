@@ -9,6 +9,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod ca;
 pub mod client;
 mod completions;
 mod config;
@@ -101,6 +102,9 @@ enum Command {
     /// Ask a device by hand, with net-snmp's letters.
     #[command(subcommand)]
     Snmp(snmp::SnmpCommand),
+    /// The authority of a mesh: certificates of nodes, join tokens, revocation.
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
     /// Simulate SNMP agents on loopback addresses.
     Simulate(simulate::SimulateArgs),
     /// Print the completion script of a shell.
@@ -110,6 +114,7 @@ enum Command {
 /// Runs one command line to its end.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    ocelli_federation::identity::install_provider();
     let mut streams = Streams::of_process();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -145,6 +150,7 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Subscribe(args) => reading::subscribe(&args, streams),
         Command::Status(args) => reading::status(&args, streams),
         Command::Snmp(command) => snmp::run(command, streams),
+        Command::Ca(command) => ca::run(command, streams),
         Command::Simulate(args) => simulate::run(args, streams),
         Command::Completions(args) => completions::run(&args, Cli::command(), streams),
     }

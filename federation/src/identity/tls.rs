@@ -87,6 +87,15 @@ impl IdentityStore {
     }
 }
 
+/// Makes the one cryptography of this build the default of the process, for libraries that ask for
+/// it; links name theirs. To be called once, first in `main`; later calls change nothing.
+pub fn install_provider() {
+    // An error says that there is a default already.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+}
+
 /// What holds for diallers with and without a certificate.
 pub(super) fn harden(config: &mut ClientConfig) {
     config.alpn_protocols = vec![ALPN.to_vec()];

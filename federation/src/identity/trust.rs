@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use ocelli_model::clock::WallMs;
+use ocelli_model::rfc3339::rfc3339_of;
 use ocelli_model::tier::Tier;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use webpki::{
@@ -70,24 +72,25 @@ pub enum PeerRefused {
     },
     /// Too late.
     #[error(
-        "certificate of {who} expired at {not_after_ms} ms since 1970; renew it with \
-         `ocelli ca issue`, and check both clocks"
+        "certificate of {who} expired at {}; renew it with `ocelli ca issue`, \
+         and check both clocks",
+        rfc3339_of(WallMs(*.not_after_ms))
     )]
     Expired {
         /// Whose.
         who: String,
-        /// Until when it was valid.
+        /// Until when it was valid, milliseconds since 1970.
         not_after_ms: i64,
     },
     /// Too early.
     #[error(
-        "certificate of {who} is not valid before {not_before_ms} ms since 1970; \
-         check the clocks of both nodes"
+        "certificate of {who} is not valid before {}; check the clocks of both nodes",
+        rfc3339_of(WallMs(*.not_before_ms))
     )]
     NotYetValid {
         /// Whose.
         who: String,
-        /// From when on it is valid.
+        /// From when on it is valid, milliseconds since 1970.
         not_before_ms: i64,
     },
     /// Taken back.

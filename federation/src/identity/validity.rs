@@ -41,15 +41,21 @@ impl Validity {
     /// How `peer`'s certificate stands at `now`.
     #[must_use]
     pub fn of(peer: &PeerIdentity, now: WallMs) -> Self {
-        if now.0 < peer.not_before_ms {
-            let begins_in = span(now.0, peer.not_before_ms);
+        Self::between((WallMs(peer.not_before_ms), WallMs(peer.not_after_ms)), now)
+    }
+
+    /// How a certificate that is valid from one time to another stands at `now`.
+    #[must_use]
+    pub fn between((not_before, not_after): (WallMs, WallMs), now: WallMs) -> Self {
+        if now < not_before {
+            let begins_in = span(now.0, not_before.0);
             return Self::NotYet { begins_in };
         }
-        if now.0 >= peer.not_after_ms {
-            let since = span(peer.not_after_ms, now.0);
+        if now >= not_after {
+            let since = span(not_after.0, now.0);
             return Self::Expired { since };
         }
-        let expires_in = span(now.0, peer.not_after_ms);
+        let expires_in = span(now.0, not_after.0);
         if expires_in <= WARN_BEFORE {
             Self::EndsSoon { expires_in }
         } else {
