@@ -20,7 +20,7 @@ use crate::frame::{
     Control, FEATURES, FrameHead, HEAD_BYTES, Hello, PROTOCOL, Role, VersionRange, decode_control,
     encode_control,
 };
-use crate::identity::SERVER_NAME;
+use crate::identity::{Admission, Expected, IdentityStore, SERVER_NAME};
 use crate::link::limits::LinkBudget;
 use crate::link::testing::HandClock;
 
@@ -30,12 +30,11 @@ pub(crate) struct Authority {
     root: CertificateDer<'static>,
 }
 
-/// A node's certificate and key.
+/// A node's name and TLS.
 pub(crate) struct Card {
     pub(crate) uri: String,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    roots: Arc<RootCertStore>,
+    server: rustls::ServerConfig,
+    client: rustls::ClientConfig,
 }
 
 impl Authority {
@@ -57,36 +56,58 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
+        let chain = vec![certificate.der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let roots = Arc::new(roots);
         Card {
             uri: uri.to_owned(),
-            chain: vec![certificate.der().clone()],
-            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            roots: Arc::new(roots),
+            server: server(&chain, &key, &roots),
+            client: client(&chain, &key, &roots),
         }
     }
 }
 
+type Chain = [CertificateDer<'static>];
+type Key = PrivateKeyDer<'static>;
+
+fn server(chain: &Chain, key: &Key, roots: &Arc<RootCertStore>) -> rustls::ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots = Arc::clone(roots);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(chain.to_vec(), key.clone_key())
+        .unwrap()
+}
+
+fn client(chain: &Chain, key: &Key, roots: &Arc<RootCertStore>) -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(Arc::clone(roots))
+        .with_client_auth_cert(chain.to_vec(), key.clone_key())
+        .unwrap()
+}
+
 impl Card {
+    /// The card of a node that has a real identity.
+    pub(crate) fn of_store(uri: &str, store: &Arc<IdentityStore>, expected: Expected) -> Self {
+        Self {
+            uri: uri.to_owned(),
+            server: store.server_config(Admission::Nodes).unwrap(),
+            client: store.client_config(expected).unwrap(),
+        }
+    }
+
     pub(crate) fn server(&self) -> rustls::ServerConfig {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = Arc::clone(&self.roots);
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
-        rustls::ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(self.chain.clone(), self.key.clone_key())
-            .unwrap()
+        self.server.clone()
     }
 
     pub(crate) fn client(&self) -> rustls::ClientConfig {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(Arc::clone(&self.roots))
-            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
-            .unwrap()
+        self.client.clone()
     }
 }
 

@@ -12,9 +12,11 @@ use ocelli_bus::record::Seq;
 use super::bed::*;
 use super::*;
 use crate::frame::{
-    Channel, Control, Frame, FrameKind, RefuseCode, Request, RequestKind, Trailer, VersionRange,
-    encode_control,
+    Channel, Control, Frame, FrameKind, RefuseCode, Request, RequestKind, Role, Trailer,
+    VersionRange, encode_control,
 };
+use crate::identity::test_mesh::{TestMesh, store};
+use crate::identity::{Expected, Tier};
 use crate::link::close::CloseCode;
 use crate::link::contract::{Link, SendError, Side};
 use crate::link::limits::{HELLO_MAX, LinkBudget, OUTBOX_BYTES_MAX};
@@ -205,6 +207,48 @@ async fn the_dialler_refuses_acceptors_that_are_not_what_they_say() {
     check(Control::Welcome(wrong), "version 9").await;
     check(Control::CoverageEnd, "coverage_end stands in the handshake").await;
     check(Control::Hello(hello_of(&card.uri)), "where welcome does").await;
+}
+
+#[tokio::test]
+async fn a_role_that_the_tiers_do_not_have_is_refused() {
+    let (_, region, site) = two_nodes();
+    let peer = DialFacts {
+        role: Role::Peer,
+        ..facts()
+    };
+    let tls = site.card.client();
+    let error = site
+        .endpoint
+        .dial(region.address, &tls, peer)
+        .await
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("refuses (role)"), "{error}");
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn nodes_with_identities_of_one_mesh_link_and_strangers_do_not() {
+    let mut mesh = TestMesh::new("mesh", 1);
+    let mut stranger = TestMesh::new("mesh", 2);
+    let (region_uri, site_uri) = ("ocelli://mesh/region/emea/r1", "ocelli://mesh/site/dc1/a");
+    let region = store(&mesh.node(Tier::Region, "emea", "r1"));
+    let region = Card::of_store(region_uri, &region, Expected::Upstream);
+    let mut region = Node::open(region, Wanted::default());
+    let site = store(&mesh.node(Tier::Site, "dc1", "a"));
+    let site = Node::open(
+        Card::of_store(site_uri, &site, Expected::Upstream),
+        Wanted::default(),
+    );
+    let (down, up) = linked(&mut region, &site).await;
+    assert_eq!(up.peer().identity.to_string(), site_uri);
+    assert_eq!(down.peer().identity.to_string(), region_uri);
+    assert_ne!(up.peer().fingerprint, down.peer().fingerprint);
+    let other = store(&stranger.node(Tier::Site, "dc1", "a"));
+    let other = Card::of_store(site_uri, &other, Expected::Upstream);
+    let other = Node::open(other, Wanted::default());
+    let error = other.dial(region.address).await.err().unwrap();
+    assert!(matches!(error, DialError::Handshake { .. }), "{error}");
 }
 
 #[tokio::test]
