@@ -296,15 +296,14 @@ fn main() {
                 of(costs, |cost| cost.receiver),
             );
             println!(
-                "  {name:<10}  {:4.0} MB/s wall   MB per CPU-second: sender {:4.0}, receiver {:4.0}",
+                "  {name:<10} {:4.0} MB/s wall, MB per CPU-second: {:4.0} sent, {:4.0} read",
                 mb / of(costs, |cost| cost.wall),
                 mb / sender,
                 mb / receiver,
             );
             let core = |seconds: f64| seconds / mb * SAMPLES * SAMPLE_BYTES / 1e6;
             println!(
-                "              1 M samples/s of {SAMPLE_BYTES} B: {:.4} core at the sender, {:.4} at \
-                 the receiver",
+                "             1 M samples/s of {SAMPLE_BYTES} B: sender {:.4} core, receiver {:.4}",
                 core(sender),
                 core(receiver),
             );

@@ -26,6 +26,8 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     /// Rings after each change.
     changed: Notify,
+    /// Rings at the end only, for those who wait for nothing else.
+    over: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +50,7 @@ impl Inbox {
             bytes_max,
             state: Mutex::default(),
             changed: Notify::new(),
+            over: Notify::new(),
         }
     }
 
@@ -110,6 +113,7 @@ impl Inbox {
         state.end.get_or_insert(closed);
         drop(state);
         self.changed.notify_waiters();
+        self.over.notify_waiters();
         is_first
     }
 
@@ -119,7 +123,7 @@ impl Inbox {
 
     /// Waits for the end.
     pub(super) async fn closed(&self) -> Closed {
-        wait_for(&self.changed, || self.ended()).await
+        wait_for(&self.over, || self.ended()).await
     }
 
     /// Bytes that wait, places given out included.
