@@ -8,8 +8,11 @@
 #![forbid(unsafe_code)]
 
 pub mod frame;
+mod from_peers;
 pub mod identity;
 pub mod ingest;
 pub mod link;
 mod pace;
 pub mod uplink;
+
+pub use from_peers::FromPeers;

@@ -4,5 +4,6 @@
 //! by any other crate. In: the tree and its binaries. Out: verdicts.
 
 pub mod harness;
+pub mod mesh_simulation;
 pub mod tidy;
 pub mod tiling;

@@ -51,8 +51,6 @@ pub struct IngestCore {
     held_bytes: u64,
     /// Lane 1 as far as it was handed over by this link.
     definitions: BTreeMap<OriginId, Seq>,
-    /// Highest seq that came live, so that what comes later and is lower is told from it.
-    live_to: BTreeMap<StreamId, Seq>,
     /// Backfill of a stream goes on here after a refusal: what is behind would come out of order.
     resume_at: BTreeMap<StreamId, Seq>,
     quotas: BTreeMap<OriginId, Bucket>,
@@ -257,12 +255,8 @@ impl IngestCore {
                 let to = self.definitions.entry(stream.origin).or_default();
                 *to = (*to).max(range.last);
             }
-            Lane::Data if !is_backfill => {
-                let highest = self.live_to.entry(stream).or_default();
-                is_backfill = range.first <= *highest;
-                *highest = (*highest).max(range.last);
-            }
-            Lane::Data => {}
+            // Of two links that bring a stream live, one may be behind the other.
+            Lane::Data => is_backfill |= range.first <= arrived.highest,
         }
         self.accepted.insert(block, arrived);
         out.push(IngestEffect::Accept { block, is_backfill });

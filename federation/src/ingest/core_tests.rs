@@ -26,6 +26,7 @@ fn data(block: u64, channel: Channel, first: u64, last: u64) -> Arrived {
         needs_def: Seq(0),
         is_held: false,
         definitions_to: Seq(0),
+        highest: Seq(0),
         quota: OriginQuota::default(),
     }
 }
@@ -203,12 +204,13 @@ fn backfill_goes_on_where_it_was_refused_so_that_it_ascends() {
 #[test]
 fn a_live_block_behind_a_newer_one_counts_as_backfill() {
     let mut bench = bench();
-    assert_eq!(bench.arrived(0, data(1, Channel::Live, 5, 6)), ["accept 1"]);
-    assert_eq!(
-        bench.arrived(0, data(2, Channel::Live, 3, 4)),
-        ["accept 2 late"]
-    );
-    assert_eq!(bench.arrived(0, data(3, Channel::Live, 7, 7)), ["accept 3"]);
+    let live = |block, first, highest| Arrived {
+        highest: Seq(highest),
+        ..data(block, Channel::Live, first, first)
+    };
+    assert_eq!(bench.arrived(0, live(1, 5, 4)), ["accept 1"]);
+    assert_eq!(bench.arrived(0, live(2, 3, 5)), ["accept 2 late"]);
+    assert_eq!(bench.arrived(0, live(3, 6, 5)), ["accept 3"]);
 }
 
 #[test]

@@ -74,6 +74,9 @@ pub struct Arrived {
     pub is_held: bool,
     /// Last seq of the origin's lane 1 that is durable here.
     pub definitions_to: Seq,
+    /// Highest seq of the stream that this node holds or has accepted over any link: what comes
+    /// live and is not above it is late.
+    pub highest: Seq,
     /// What the origin may send.
     pub quota: OriginQuota,
 }

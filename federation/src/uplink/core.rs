@@ -114,7 +114,7 @@ impl UplinkCore {
             Input::Connected(connected) => {
                 self.connected(connected.in_flight_bytes_max, now);
                 for (stream, ranges) in connected.local {
-                    self.streams.entry(stream).or_default().local = ranges;
+                    self.hold(stream, ranges);
                 }
                 for (stream, ranges) in connected.done {
                     self.group_did(stream, ranges);
@@ -157,7 +157,6 @@ impl UplinkCore {
                 Some(rate) => drop(self.throttled.insert(origin, Bucket::new(rate, now))),
                 None => drop(self.throttled.remove(&origin)),
             },
-            Input::Replay => self.replay(),
             Input::Disconnected => self.disconnected(),
             Input::Tick => {}
         }
@@ -201,6 +200,16 @@ impl UplinkCore {
             .policy
             .backfill_bytes_per_second
             .map(|rate| Bucket::new(rate, now));
+    }
+
+    fn hold(&mut self, stream: StreamId, ranges: SeqRanges) {
+        if self.policy.forsaken.contains(&stream.origin) {
+            // What is never sent must not hold the disk.
+            let advances = ranges.iter().map(|range| Effect::Advance { stream, range });
+            self.out.extend(advances);
+        } else {
+            self.streams.entry(stream).or_default().local = ranges;
+        }
     }
 
     fn group_did(&mut self, stream: StreamId, ranges: SeqRanges) {
@@ -251,14 +260,6 @@ impl UplinkCore {
         self.unsent = self.streams.keys().copied().collect();
         for (stream, state) in &self.streams {
             self.heads.insert(*stream, state.local.highest());
-        }
-    }
-
-    /// Forgets what other members of the group did: this one is to hold all of it.
-    fn replay(&mut self) {
-        for (stream, state) in &mut self.streams {
-            state.settled = SeqRanges::default();
-            self.unsent.insert(*stream);
         }
     }
 

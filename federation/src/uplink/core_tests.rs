@@ -433,24 +433,27 @@ fn what_a_member_of_the_group_acknowledged_is_not_sent_to_another_until_asked() 
     let mut bench = Bench::new(policy);
     let local = vec![(DEFS, ranges(&[(1, 2)])), (DATA, ranges(&[(1, 10)]))];
     let done = vec![(DEFS, ranges(&[(1, 2)])), (DATA, ranges(&[(1, 8)]))];
-    let connected = Connected {
+    let connected = |done| Connected {
         in_flight_bytes_max: 1 << 20,
-        local,
+        local: local.clone(),
         done,
     };
-    bench
-        .on(0, Input::Connected(connected))
-        .on(0, Input::CoverageEnd);
+    bench.on(0, Input::Connected(connected(done)));
+    bench.on(0, Input::CoverageEnd);
     bench.answer(1, Purpose::Definitions, (1, 2), &[(1, 2)]);
     bench.said(&[
         "fetch Definitions 1 1-2",
         "Definitions 1 1-2",
         "fetch Backfill 0 9-10",
     ]);
-    bench.answer(2, Purpose::Backfill, (9, 10), &[(9, 10)]);
-    bench
-        .on(3, Input::Replay)
-        .said(&["Backfill 0 9-10", "fetch Backfill 0 1-8"]);
+    bench.on(2, Input::Connected(connected(Vec::new())));
+    bench.on(2, Input::CoverageEnd);
+    bench.answer(3, Purpose::Definitions, (1, 2), &[(1, 2)]);
+    bench.said(&[
+        "fetch Definitions 1 1-2",
+        "Definitions 1 1-2",
+        "fetch Backfill 0 1-10",
+    ]);
 }
 
 #[test]
@@ -470,4 +473,19 @@ fn what_a_peer_copies_by_itself_is_ours_only_after_a_while() {
     bench.said(&["done 0 1-1"]);
     bench.on(4_999, Input::Tick).said(&[]);
     bench.on(5_001, Input::Tick).said(&["fetch Backfill 0 2-2"]);
+}
+
+#[test]
+fn nothing_is_sent_of_an_origin_that_was_given_up() {
+    let old = StreamId::data(OriginId(9));
+    let forsaken = BTreeSet::from([old.origin]);
+    let policy = UplinkPolicy {
+        forsaken,
+        ..UplinkPolicy::new(OWN)
+    };
+    let mut bench = Bench::new(policy);
+    bench
+        .connect(0, &[(old, ranges(&[(1, 9)])), (DATA, ranges(&[(1, 2)]))])
+        .on(0, Input::CoverageEnd);
+    bench.said(&["done 0 1-9", "fetch Backfill 0 1-2"]);
 }

@@ -105,6 +105,15 @@ impl StreamState {
         self.remote.len()
     }
 
+    /// The lowest seq of a block that is on its way live, or waits for it. Backfill stays below: if
+    /// that block is refused it becomes backfill, and backfill ascends.
+    pub(super) fn live_from(&self) -> Option<Seq> {
+        let is_live = |flight: &Flight| flight.sent.is_none_or(|(to, _)| to == Channel::Live);
+        let mut flights = self.flights.iter();
+        let lowest = flights.find(|(_, flight)| is_live(flight));
+        lowest.map(|(first, _)| Seq(*first))
+    }
+
     /// Puts a range on its way, or into reserve.
     pub(super) fn put_flight(&mut self, range: SeqRange, flight: Flight) {
         self.flights.insert(range.first.0, flight);

@@ -3,6 +3,8 @@
 //! Does: the closed lists of inputs, effects and reports. Does not: decide (`core`), do (`run`).
 //! In and out: plain values; blocks appear by name and size only.
 
+use std::collections::BTreeSet;
+
 use ocelli_bus::record::{OriginId, Seq, StreamId};
 use ocelli_bus::{SeqRange, SeqRanges};
 
@@ -21,6 +23,9 @@ pub struct UplinkPolicy {
     pub backfill_bytes_per_second: Option<u64>,
     /// Whether the upstream is a group `any`: what one member acknowledged is done for all.
     pub is_shared: bool,
+    /// Origins that this node gave up because its disk went back in time. What it has of them may
+    /// differ from what the mesh has, down to the meaning of ids: nothing of them is sent.
+    pub forsaken: BTreeSet<OriginId>,
 }
 
 impl UplinkPolicy {
@@ -33,6 +38,7 @@ impl UplinkPolicy {
             backfill_bytes_max: 8 * 1024 * 1024,
             backfill_bytes_per_second: None,
             is_shared: false,
+            forsaken: BTreeSet::new(),
         }
     }
 }
@@ -86,7 +92,8 @@ pub struct Connected {
     pub in_flight_bytes_max: u64,
     /// What this node holds, read after it began to follow its bus.
     pub local: Vec<(StreamId, SeqRanges)>,
-    /// What members of the group acknowledged before: the durable cursor.
+    /// What members of the group acknowledged before: the durable cursor. None of it, where an
+    /// operator asked that this member holds all (`uplink replay`).
     pub done: Vec<(StreamId, SeqRanges)>,
 }
 
@@ -157,8 +164,6 @@ pub enum Input {
         /// `None`: no cap. 0: nothing but what is on its way.
         bytes_per_second: Option<u64>,
     },
-    /// An operator asks that this member of a group holds all.
-    Replay,
     /// The link is gone.
     Disconnected,
     /// Time passed; at least each 250 ms.

@@ -94,6 +94,7 @@ impl UplinkCore {
             match state.next_missing(now) {
                 None if !state.has_deferred(now) => drop(self.unsent.remove(&stream)),
                 None => {}
+                Some(range) if state.live_from().is_some_and(|live| live < range.first) => {}
                 Some(range) if self.may_backfill(stream, now) => return Some((stream, range)),
                 Some(_) => {}
             }

@@ -1,0 +1,444 @@
+//! The shell of an ingest: one link, one bus, one core, and what the links of a node share.
+//!
+//! Does: turn frames, acknowledgements of the bus and time into inputs, effects into blocks for the
+//! bus and frames. Does not: decide (`core`), judge entries (`inspect`), listen (`link`).
+//! In: an established link of which this node is the acceptor. Out: [`IngestEnd`].
+//! Full: the bus's queue makes this wait, and with it the link, so the sender feels it; audits
+//! beyond their queue are dropped, their counts stay.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ocelli_bus::block::BlockHeader;
+use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
+use ocelli_bus::{
+    AppendError, Bus, Committed, ForeignBlock, IngestError, OriginDescription, SeqRange, SeqRanges,
+};
+use ocelli_model::clock::Clock;
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+
+use super::core::IngestCore;
+use super::inspect::inspect;
+use super::types::{Arrived, BlockNumber, IngestEffect, IngestInput, IngestPolicy, OriginQuota};
+use crate::frame::{
+    Channel, Control, Frame, RefusedBlock, RefusedReason, Role, StreamCoverage, StreamRanges,
+};
+use crate::from_peers::FromPeers;
+use crate::link::{CloseCode, Closed, Link, SendError};
+
+/// How often time is told to the core.
+const TICK: Duration = Duration::from_secs(1);
+/// Commits that a slow link may miss before its sender learns of them by sending them again.
+const STORED_MAX: usize = 4_096;
+
+/// A refusal for good that people and the own origin's events should know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Who sent it, as a URI.
+    pub peer: String,
+    /// Why.
+    pub reason: RefusedReason,
+    /// Whose records.
+    pub origin: OriginId,
+    /// How many blocks since the last time.
+    pub count: u64,
+    /// What the last one was.
+    pub detail: String,
+}
+
+/// What an origin may send, by who it is.
+pub type QuotaOf = dyn Fn(OriginId, Option<&OriginDescription>) -> OriginQuota + Send + Sync;
+
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    link: u64,
+    stream: StreamId,
+    range: SeqRange,
+}
+
+/// What all ingests of a node share.
+pub struct IngestNode {
+    bus: Arc<Bus>,
+    clock: Arc<dyn Clock>,
+    quota_of: Box<QuotaOf>,
+    audits: mpsc::Sender<Audit>,
+    from_peers: Arc<FromPeers>,
+    /// Highest seq accepted of each stream, over all links.
+    highest: Mutex<HashMap<StreamId, Seq>>,
+    stored: broadcast::Sender<Stored>,
+    next_link: Mutex<u64>,
+}
+
+/// Why an ingest ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestEnd {
+    /// The link ended.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// Nothing can be said to the dialler.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// A neighbour holds records of the own origin that this disk has not.
+    #[error(
+        "a neighbour sent {stream} up to {last}, which this node should have written and has not: \
+         its disk is an old copy; begin a new origin before the next append"
+    )]
+    RolledBack {
+        /// The stream of the own origin.
+        stream: StreamId,
+        /// Its last seq.
+        last: Seq,
+    },
+    /// The bus takes nothing more.
+    #[error("the bus is closed; open it again")]
+    BusClosed,
+}
+
+impl IngestNode {
+    /// What the links of this node share. Audits go to `audits`, quotas come from `quota_of`.
+    #[must_use]
+    pub fn new(
+        bus: Arc<Bus>,
+        clock: Arc<dyn Clock>,
+        from_peers: Arc<FromPeers>,
+        quota_of: Box<QuotaOf>,
+        audits: mpsc::Sender<Audit>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            bus,
+            clock,
+            quota_of,
+            audits,
+            from_peers,
+            highest: Mutex::default(),
+            stored: broadcast::Sender::new(STORED_MAX),
+            next_link: Mutex::default(),
+        })
+    }
+}
+
+type Answer = (BlockNumber, Result<Committed, AppendError>);
+
+struct Shell {
+    node: Arc<IngestNode>,
+    link: Arc<dyn Link>,
+    number: u64,
+    core: IngestCore,
+    next_block: u64,
+    /// Blocks that wait for definitions, and those that the core just named.
+    blocks: BTreeMap<BlockNumber, ForeignBlock>,
+    answers: JoinSet<Answer>,
+    /// Newly durable, told together.
+    durable: BTreeMap<StreamId, SeqRanges>,
+    controls: Vec<Control>,
+    end: Option<IngestEnd>,
+}
+
+/// Takes what the dialler sends until the link ends.
+pub async fn run_ingest(link: Arc<dyn Link>, node: Arc<IngestNode>) -> IngestEnd {
+    let clock = Arc::clone(&node.clock);
+    let mut stored = node.stored.subscribe();
+    let mut shell = Shell::new(Arc::clone(&link), node);
+    if let Err(error) = shell.tell_coverage().await {
+        return error.into();
+    }
+    let mut tick_at = clock.monotonic().after(TICK);
+    loop {
+        // Not only when nothing else happens: what waits here too long is refused under load too.
+        if clock.monotonic() >= tick_at {
+            tick_at = clock.monotonic().after(TICK);
+            shell.on(IngestInput::Tick).await;
+        }
+        if let Err(error) = shell.flush().await {
+            return error.into();
+        }
+        if let Some(end) = shell.end.take() {
+            return end;
+        }
+        tokio::select! {
+            frame = link.receive() => match frame {
+                Ok(Frame::Block { channel, block }) => shell.came(channel, block).await,
+                Ok(Frame::Control(Control::Heads(heads))) => {
+                    for head in heads {
+                        shell.on(IngestInput::Head(head.stream)).await;
+                    }
+                }
+                Ok(Frame::Control(_)) => {}
+                Err(closed) => return closed.into(),
+            },
+            Some(Ok(answer)) = shell.answers.join_next() => shell.answered(answer).await,
+            Ok(one) = stored.recv() => shell.stored_elsewhere(one).await,
+            () = clock.sleep_until(tick_at) => {}
+        }
+    }
+}
+
+impl Shell {
+    fn new(link: Arc<dyn Link>, node: Arc<IngestNode>) -> Self {
+        let number = {
+            let mut next = node.next_link.lock();
+            *next += 1;
+            *next
+        };
+        Self {
+            node,
+            link,
+            number,
+            core: IngestCore::new(IngestPolicy::default()),
+            next_block: 0,
+            blocks: BTreeMap::new(),
+            answers: JoinSet::new(),
+            durable: BTreeMap::new(),
+            controls: Vec::new(),
+            end: None,
+        }
+    }
+
+    async fn tell_coverage(&self) -> Result<(), SendError> {
+        let bus = &self.node.bus;
+        let told = bus.coverage().into_iter().map(|(stream, ranges)| {
+            let head = bus.head_mark(stream);
+            StreamCoverage {
+                stream,
+                ranges,
+                head,
+            }
+        });
+        for frame in Control::coverage(told.collect()) {
+            self.link.send_control(frame).await?;
+        }
+        Ok(())
+    }
+
+    /// Says what there is to say, newly durable ranges of a stream together.
+    async fn flush(&mut self) -> Result<(), SendError> {
+        while let Some(Ok(answer)) = self.answers.try_join_next() {
+            self.answered(answer).await;
+        }
+        let durable = std::mem::take(&mut self.durable).into_iter();
+        let durable = durable.map(|(stream, ranges)| StreamRanges { stream, ranges });
+        let mut controls = std::mem::take(&mut self.controls);
+        controls.extend(Control::durable(durable.collect()));
+        for control in controls {
+            self.link.send_control(control).await?;
+        }
+        Ok(())
+    }
+
+    async fn came(&mut self, channel: Channel, bytes: Bytes) {
+        let block = match ForeignBlock::read(bytes.clone()) {
+            Ok(block) => block,
+            Err(error) => {
+                self.damaged(&bytes, error.to_string()).await;
+                return;
+            }
+        };
+        let (stream, range) = (block.stream(), block.range());
+        let bus = &self.node.bus;
+        let held = bus.coverage_of(stream);
+        let is_held = held.contains_all(range);
+        if stream.origin == bus.origin() && !is_held {
+            let last = range.last;
+            self.end = Some(IngestEnd::RolledBack { stream, last });
+            return;
+        }
+        let described = bus.definitions().origin_of(stream.origin);
+        self.next_block += 1;
+        let accepted = self.node.highest.lock().get(&stream).copied();
+        let arrived = Arrived {
+            block: BlockNumber(self.next_block),
+            channel,
+            stream,
+            range,
+            bytes: bytes.len() as u64,
+            needs_def: block.header().needs_def,
+            is_held,
+            definitions_to: self.definitions_to(stream.origin),
+            highest: accepted.unwrap_or_default().max(held.highest()),
+            quota: (self.node.quota_of)(stream.origin, described.as_deref()),
+        };
+        self.blocks.insert(arrived.block, block);
+        self.on(IngestInput::Arrived(arrived)).await;
+    }
+
+    async fn damaged(&mut self, bytes: &[u8], detail: String) {
+        match BlockHeader::read(bytes) {
+            Ok(header) => {
+                let (first, last) = (header.first_seq, header.last_seq());
+                let (stream, range) = (header.stream, SeqRange { first, last });
+                self.on(IngestInput::Damaged {
+                    stream,
+                    range,
+                    detail,
+                })
+                .await;
+            }
+            // Not even its name can be read: the sender cannot be told which block it was.
+            Err(_unreadable) => self.link.close(CloseCode::Protocol, &detail),
+        }
+    }
+
+    fn definitions_to(&self, origin: OriginId) -> Seq {
+        let held = self.node.bus.coverage_of(StreamId::definitions(origin));
+        Seq(held.first_missing().0 - 1)
+    }
+
+    async fn stored_elsewhere(&mut self, stored: Stored) {
+        if stored.link == self.number {
+            return;
+        }
+        let Stored { stream, range, .. } = stored;
+        self.on(IngestInput::StoredElsewhere { stream, range })
+            .await;
+        if stream.lane == Lane::Definitions {
+            let (origin, to) = (stream.origin, self.definitions_to(stream.origin));
+            self.on(IngestInput::DefinitionsAt { origin, to }).await;
+        }
+    }
+
+    async fn answered(&mut self, (block, answer): Answer) {
+        let (reason, detail) = match answer {
+            Ok(Committed { stream, range, .. }) => {
+                let link = self.number;
+                // Nobody else may be listening.
+                self.node
+                    .stored
+                    .send(Stored {
+                        link,
+                        stream,
+                        range,
+                    })
+                    .ok();
+                self.on(IngestInput::Stored(block)).await;
+                return;
+            }
+            Err(error) => (reason_of(&error), error.to_string()),
+        };
+        self.on(IngestInput::Rejected {
+            block,
+            reason,
+            detail,
+        })
+        .await;
+    }
+
+    /// One input and all that follows from it.
+    async fn on(&mut self, input: IngestInput) {
+        let mut inputs = vec![input];
+        // Each round ends blocks that were accepted in the one before: there are finitely many.
+        while let Some(input) = inputs.pop() {
+            let now = self.node.clock.monotonic();
+            for effect in self.core.on(input, now) {
+                match effect {
+                    IngestEffect::Accept { block, is_backfill } => {
+                        inputs.extend(self.accept(block, is_backfill).await);
+                    }
+                    other => self.say(other),
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, effect: IngestEffect) {
+        match effect {
+            IngestEffect::Accept { .. } => {}
+            IngestEffect::Drop(block) => drop(self.blocks.remove(&block)),
+            IngestEffect::Durable { stream, range } => {
+                self.durable.entry(stream).or_default().insert(range);
+            }
+            IngestEffect::Refuse {
+                stream,
+                range,
+                reason,
+                detail,
+            } => {
+                let refused = RefusedBlock {
+                    stream,
+                    range,
+                    reason,
+                    detail,
+                };
+                self.controls.push(Control::Refused(refused));
+            }
+            IngestEffect::Throttle {
+                origin,
+                bytes_per_second,
+            } => {
+                let bytes_per_second = Some(bytes_per_second);
+                self.controls.push(Control::Throttle {
+                    origin,
+                    bytes_per_second,
+                });
+            }
+            IngestEffect::Audit {
+                reason,
+                origin,
+                count,
+                detail,
+            } => {
+                let peer = self.link.peer().identity.to_string();
+                tracing::error!(%peer, %origin, %reason, count, detail, "records are refused");
+                let audit = Audit {
+                    peer,
+                    reason,
+                    origin,
+                    count,
+                    detail,
+                };
+                // A full queue loses an event, never the count: see `refused_counts`.
+                self.node.audits.try_send(audit).ok();
+            }
+        }
+    }
+
+    /// Hands a block to the bus, in the order of acceptance. An answer: it was not taken.
+    async fn accept(&mut self, number: BlockNumber, is_backfill: bool) -> Option<IngestInput> {
+        let block = self.blocks.remove(&number)?;
+        let (stream, range) = (block.stream(), block.range());
+        let peer = Arc::clone(self.link.peer());
+        let rejected = |(reason, detail)| IngestInput::Rejected {
+            block: number,
+            reason,
+            detail,
+        };
+        if let Err(refusal) = inspect(&block, &peer, self.node.bus.definitions()) {
+            return Some(rejected(refusal));
+        }
+        {
+            let mut highest = self.node.highest.lock();
+            let highest = highest.entry(stream).or_default();
+            *highest = (*highest).max(range.last);
+        }
+        if self.link.hello().role == Role::Peer {
+            self.node.from_peers.note(&peer.identity, stream, range);
+        }
+        let block = block.with_backfill(is_backfill);
+        match self.node.bus.handle().ingest(block).await {
+            Ok(answer) => {
+                self.answers.spawn(async move { (number, answer.await) });
+                None
+            }
+            Err(refused) => {
+                if let IngestError::Submit(error) = &refused.error
+                    && !error.is_transient()
+                {
+                    self.end = Some(IngestEnd::BusClosed);
+                }
+                Some(rejected((RefusedReason::Busy, refused.error.to_string())))
+            }
+        }
+    }
+}
+
+fn reason_of(error: &AppendError) -> RefusedReason {
+    match error {
+        AppendError::AwaitsDefinitionsBefore { .. } => RefusedReason::Order,
+        AppendError::AwaitsDefinitions { .. } => RefusedReason::NeedsDefinitions,
+        _ => RefusedReason::Busy,
+    }
+}

@@ -1,0 +1,431 @@
+//! The shell of an uplink: one link, one bus, one core.
+//!
+//! Does: turn frames, commits, reads and time into inputs, and effects into frames, reads and cursor
+//! moves. Does not: decide (`core`), dial (`link`).
+//! In: an established link of which this node is the dialler. Out: [`UplinkEnd`].
+//! Memory: blocks of a read (1 MiB and a block) and of what is being sent, which the core bounds in
+//! bytes; nothing waits here that is not counted there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ocelli_bus::record::{OriginId, Seq, StreamId};
+use ocelli_bus::{
+    BlockDelivery, Bus, DurableCursor, HeadMark, ReadError, ReadFrom, SeqRange, StoredBlock,
+    TooManyReaders,
+};
+use ocelli_model::clock::{Clock, WallMs};
+use tokio::task::JoinSet;
+
+use super::UplinkCore;
+use super::types::{
+    Connected, Delivered, Effect, Found, HeadCheck, Input, Purpose, Report, UplinkPolicy,
+};
+use crate::frame::{Channel, Control, Frame, StreamHead};
+use crate::from_peers::FromPeers;
+use crate::link::{CloseCode, Closed, Link, SendError};
+
+/// How often time is told to the core.
+const TICK: Duration = Duration::from_millis(250);
+/// How long an orderly end may take.
+const FINISH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What an uplink needs.
+pub struct UplinkRun {
+    /// The link; this node dialled it.
+    pub link: Arc<dyn Link>,
+    /// The own bus.
+    pub bus: Arc<Bus>,
+    /// Where this upstream, peer or group has come to; retention waits for it.
+    pub cursor: DurableCursor,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub policy: UplinkPolicy,
+    /// What came from peers; the node's ingests note it.
+    pub from_peers: Arc<FromPeers>,
+    /// Whether what members of the group acknowledged before is sent again (`uplink replay`).
+    pub is_replay: bool,
+}
+
+/// Why an uplink ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UplinkEnd {
+    /// The link ended: dial again.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The neighbour holds records of the own origin that this disk lacks or has otherwise.
+    #[error(
+        "the neighbour holds records of {origin} up to {above} that this disk has not: it is an \
+         old copy; begin a new origin before the next append"
+    )]
+    RolledBack {
+        /// The origin that is to be given up.
+        origin: OriginId,
+        /// Highest seq above.
+        above: Seq,
+    },
+    /// The bus cannot be followed.
+    #[error(transparent)]
+    Readers(#[from] TooManyReaders),
+    /// The bus cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+type Fetched = (
+    Purpose,
+    StreamId,
+    SeqRange,
+    Result<Vec<Arc<StoredBlock>>, ReadError>,
+);
+
+struct Shell {
+    link: Arc<dyn Link>,
+    bus: Arc<Bus>,
+    cursor: DurableCursor,
+    clock: Arc<dyn Clock>,
+    from_peers: Arc<FromPeers>,
+    core: UplinkCore,
+    fetches: JoinSet<Fetched>,
+    /// One send for each channel at a time: order within, none waits for another.
+    sends: JoinSet<(Channel, Result<(), SendError>)>,
+    busy: [bool; 3],
+    waiting: [VecDeque<Bytes>; 3],
+    controls: JoinSet<Result<(), SendError>>,
+    rolled_back: Option<UplinkEnd>,
+}
+
+/// Sends what the neighbour lacks until the link ends.
+pub async fn run_uplink(run: UplinkRun) -> UplinkEnd {
+    let from_now = run.bus.follow_blocks(ReadFrom::Now);
+    let mut blocks = match from_now {
+        Ok(blocks) => blocks,
+        Err(error) => return error.into(),
+    };
+    let mut shell = Shell::new(run);
+    let clock = Arc::clone(&shell.clock);
+    loop {
+        if let Some(end) = shell.rolled_back.take() {
+            shell.link.finish("rolled back", FINISH_PATIENCE).await;
+            return end;
+        }
+        let link = Arc::clone(&shell.link);
+        let tick = clock.sleep_until(clock.monotonic().after(TICK));
+        tokio::select! {
+            frame = link.receive() => match frame {
+                Ok(Frame::Control(control)) => shell.told(control).await,
+                Ok(Frame::Block { .. }) => {
+                    link.close(CloseCode::Protocol, "blocks go up only");
+                }
+                Err(closed) => return closed.into(),
+            },
+            delivery = blocks.next() => match delivery {
+                Ok(BlockDelivery::Blocks(blocks)) => shell.committed(&blocks),
+                // What retention took meanwhile is found to be gone when backfill asks for it.
+                Ok(BlockDelivery::Trimmed { .. }) => {}
+                Err(error) => return error.into(),
+            },
+            Some(Ok(fetched)) = shell.fetches.join_next() => shell.fetched(fetched),
+            Some(Ok((channel, sent))) = shell.sends.join_next() => {
+                if let Err(error) = sent {
+                    tracing::debug!(%error, "a block was not sent");
+                }
+                shell.sent(channel);
+            }
+            Some(Ok(sent)) = shell.controls.join_next() => {
+                if let Err(error) = sent {
+                    tracing::debug!(%error, "heads were not told");
+                }
+            }
+            () = tick => shell.on(Input::Tick, &BTreeMap::new()),
+        }
+    }
+}
+
+impl Shell {
+    fn new(run: UplinkRun) -> Self {
+        let mut shell = Self {
+            core: UplinkCore::new(run.policy),
+            link: run.link,
+            bus: run.bus,
+            cursor: run.cursor,
+            clock: run.clock,
+            from_peers: run.from_peers,
+            fetches: JoinSet::new(),
+            sends: JoinSet::new(),
+            busy: [false; 3],
+            waiting: Default::default(),
+            controls: JoinSet::new(),
+            rolled_back: None,
+        };
+        let done = match run.is_replay {
+            true => Vec::new(),
+            false => shell.cursor.taken().into_iter().collect(),
+        };
+        let connected = Connected {
+            in_flight_bytes_max: shell.link.welcome().ingest_bytes_in_flight_max,
+            local: shell.bus.coverage(),
+            done,
+        };
+        shell.on(Input::Connected(connected), &BTreeMap::new());
+        shell
+    }
+
+    /// One input; blocks that it names stand in `named`.
+    fn on(&mut self, input: Input, named: &BTreeMap<(StreamId, Seq), Bytes>) {
+        let now = self.clock.monotonic();
+        for effect in self.core.on(input, now) {
+            match effect {
+                Effect::Send {
+                    channel,
+                    stream,
+                    range,
+                } => {
+                    if let Some(block) = named.get(&(stream, range.first)) {
+                        self.waiting[channel.index()].push_back(block.clone());
+                        self.send_next(channel);
+                    }
+                }
+                Effect::Fetch {
+                    purpose,
+                    stream,
+                    range,
+                    bytes_max,
+                } => {
+                    self.fetch((purpose, stream, range), bytes_max);
+                }
+                Effect::Advance { stream, range } => {
+                    self.cursor.advance(stream, range, self.clock.wall());
+                }
+                Effect::Heads(heads) => self.tell_heads(heads),
+                Effect::NewOrigin { stream, above } => {
+                    let origin = stream.origin;
+                    self.rolled_back = Some(UplinkEnd::RolledBack { origin, above });
+                }
+                Effect::Report(report) => self.report(report),
+            }
+        }
+    }
+
+    fn report(&self, report: Report) {
+        let to = &self.link.peer().identity;
+        match report {
+            Report::Gone { stream, range } => {
+                let (first, last) = (range.first.0, range.last.0);
+                tracing::warn!(%to, %stream, first, last, "retention took records before they were sent");
+            }
+            Report::Refused {
+                stream,
+                range,
+                reason,
+            } => {
+                let (first, last) = (range.first.0, range.last.0);
+                tracing::error!(%to, %stream, first, last, %reason, "records are refused above");
+            }
+            Report::LiveBehind => {
+                tracing::warn!(%to, "the line does not keep up: the newest go live, the rest later");
+            }
+        }
+    }
+
+    async fn told(&mut self, control: Control) {
+        let none = BTreeMap::new();
+        match control {
+            Control::Coverage(streams) => {
+                for told in streams {
+                    let head = self.compare(told.stream, told.head).await;
+                    let (stream, ranges) = (told.stream, told.ranges);
+                    self.on(
+                        Input::Coverage {
+                            stream,
+                            ranges,
+                            head,
+                        },
+                        &none,
+                    );
+                }
+            }
+            Control::CoverageEnd => self.on(Input::CoverageEnd, &none),
+            Control::Durable(streams) => {
+                for told in streams {
+                    for range in told.ranges.iter() {
+                        self.on(
+                            Input::Durable {
+                                stream: told.stream,
+                                range,
+                            },
+                            &none,
+                        );
+                    }
+                }
+            }
+            Control::Refused(refused) => {
+                let (stream, range, reason) = (refused.stream, refused.range, refused.reason);
+                self.on(
+                    Input::Refused {
+                        stream,
+                        range,
+                        reason,
+                    },
+                    &none,
+                );
+            }
+            Control::Throttle {
+                origin,
+                bytes_per_second,
+            } => {
+                self.on(
+                    Input::Throttle {
+                        origin,
+                        bytes_per_second,
+                    },
+                    &none,
+                );
+            }
+            Control::Hello(_)
+            | Control::Welcome(_)
+            | Control::Refuse { .. }
+            | Control::Heads(_)
+            | Control::Revocations(_)
+            | Control::Goodbye { .. } => {}
+        }
+    }
+
+    /// Whether the highest record above is the one that stands here. What is not held here any
+    /// more cannot be compared.
+    async fn compare(&self, stream: StreamId, head: Option<HeadMark>) -> HeadCheck {
+        let Some(theirs) = head.filter(|_| stream.origin == self.bus.origin()) else {
+            return HeadCheck::Same;
+        };
+        match self.bus.mark_of(stream, theirs.seq).await {
+            Ok(Some(ours)) if ours != theirs => HeadCheck::Different,
+            _ => HeadCheck::Same,
+        }
+    }
+
+    fn committed(&mut self, blocks: &[Arc<StoredBlock>]) {
+        let peer = Arc::clone(self.link.peer());
+        for block in blocks {
+            let (stream, range) = (block.header().stream, block.range());
+            let mut named = BTreeMap::new();
+            named.insert((stream, range.first), block.bytes().clone());
+            if self.from_peers.is_from(&peer.identity, stream, range) {
+                self.on(Input::Durable { stream, range }, &named);
+            }
+            let delivered = if self.from_peers.is_from_any(stream, range) {
+                Delivered::SecondHand
+            } else if block.is_backfill() {
+                Delivered::Backfill
+            } else {
+                Delivered::Live
+            };
+            let found = found(block);
+            self.on(
+                Input::Committed {
+                    stream,
+                    found,
+                    delivered,
+                },
+                &named,
+            );
+        }
+    }
+
+    fn fetch(&mut self, place: (Purpose, StreamId, SeqRange), bytes_max: u64) {
+        let (purpose, stream, range) = place;
+        let bus = Arc::clone(&self.bus);
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        self.fetches.spawn(async move {
+            let blocks = bus.blocks_of(stream, range, bytes_max).await;
+            (purpose, stream, range, blocks)
+        });
+    }
+
+    fn fetched(&mut self, (purpose, stream, asked, blocks): Fetched) {
+        match blocks {
+            Ok(blocks) => {
+                let named = blocks
+                    .iter()
+                    .map(|block| ((stream, block.range().first), block.bytes().clone()))
+                    .collect();
+                let found = blocks.iter().map(|block| found(block)).collect();
+                self.on(
+                    Input::Fetched {
+                        purpose,
+                        stream,
+                        asked,
+                        found,
+                    },
+                    &named,
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%stream, %error, "blocks for the uplink cannot be read");
+                self.on(Input::FetchFailed { purpose, stream }, &BTreeMap::new());
+            }
+        }
+    }
+
+    fn send_next(&mut self, channel: Channel) {
+        let index = channel.index();
+        if self.busy[index] {
+            return;
+        }
+        if let Some(block) = self.waiting[index].pop_front() {
+            self.busy[index] = true;
+            let link = Arc::clone(&self.link);
+            self.sends
+                .spawn(async move { (channel, link.send_block(channel, block).await) });
+        }
+    }
+
+    fn sent(&mut self, channel: Channel) {
+        self.busy[channel.index()] = false;
+        self.send_next(channel);
+    }
+
+    fn tell_heads(&mut self, heads: Vec<(StreamId, Seq)>) {
+        // A line that has not taken the last ones gets none on top: they would only be older.
+        if !self.controls.is_empty() {
+            return;
+        }
+        let wall = self.clock.wall();
+        let told = heads.into_iter().map(|(stream, highest)| StreamHead {
+            stream,
+            highest,
+            time: self.bus.head(stream).map_or(wall, |head| head.received),
+        });
+        let frames = Control::heads(&told.collect::<Vec<_>>());
+        let link = Arc::clone(&self.link);
+        self.controls.spawn(async move {
+            for frame in frames {
+                link.send_control(frame).await?;
+            }
+            Ok(())
+        });
+    }
+}
+
+fn found(block: &StoredBlock) -> Found {
+    Found {
+        range: block.range(),
+        bytes: block.bytes().len() as u64,
+        needs_def: block.header().needs_def,
+    }
+}
+
+/// Opens the durable cursor of an upstream, peer or group.
+///
+/// # Errors
+/// As [`ocelli_bus::CursorStore::open`].
+pub fn uplink_cursor(
+    bus: &Bus,
+    name: &str,
+    now: WallMs,
+) -> Result<DurableCursor, ocelli_bus::CursorError> {
+    bus.cursors().open(&format!("uplink/{name}"), "uplink", now)
+}

@@ -1,0 +1,159 @@
+//! What must hold, during a run and after everything healed.
+//!
+//! Does: keep what was acknowledged by whom, compare. Does not: change anything.
+//! In: commits, acknowledgements, losses of disks; the mesh at the end. Out: the first violation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
+use ocelli_bus::{SeqRange, SeqRanges};
+use ocelli_model::tier::Tier;
+
+use super::disk::{Block, Disk, Written};
+use super::line::LineId;
+use super::node::Node;
+
+/// Facts that the checks rest on.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    /// Acknowledged by a node in the life of its disk.
+    acknowledged: BTreeMap<usize, BTreeMap<StreamId, SeqRanges>>,
+    /// Highest of a stream's live lane at a node, and of its backfill over a line.
+    live: BTreeMap<(usize, StreamId), u64>,
+    backfill: BTreeMap<(LineId, StreamId), u64>,
+    /// Content of each seq's block that a node made, unless its disk went back in time.
+    pub(super) forgiven: BTreeSet<OriginId>,
+    pub(super) commits: u64,
+}
+
+impl Checks {
+    /// A node told a line that a range is durable.
+    pub(super) fn acknowledged(&mut self, node: usize, stream: StreamId, range: SeqRange) {
+        let of_node = self.acknowledged.entry(node).or_default();
+        of_node.entry(stream).or_default().insert(range);
+    }
+
+    /// A node's disk was lost, replaced by an old copy, or began anew.
+    pub(super) fn disk_gone(&mut self, node: usize) {
+        self.acknowledged.remove(&node);
+        self.live.retain(|(of, _), _| *of != node);
+    }
+
+    /// After a crash: what was acknowledged is still there.
+    pub(super) fn survived(&self, node: usize, disk: &Disk) -> Result<(), String> {
+        for (stream, ranges) in self.acknowledged.get(&node).into_iter().flatten() {
+            let held = disk.coverage(*stream);
+            if let Some(lost) = ranges.iter().find(|range| !held.contains_all(*range)) {
+                return Err(format!(
+                    "node {node} acknowledged {}-{} of {stream} and has it no more after a crash",
+                    lost.first, lost.last
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A block became durable at a node. `sender` is the disk that it came from, while it stands.
+    /// Backfill ascends but for holes that the sender itself had filled after what it sent last.
+    pub(super) fn committed(
+        &mut self,
+        node: usize,
+        written: &Written,
+        (disk, sender): (&Disk, Option<&Disk>),
+    ) -> Result<(), String> {
+        self.commits += 1;
+        let Block {
+            stream,
+            range,
+            needs_def,
+            ..
+        } = written.block;
+        if stream.lane == Lane::Definitions {
+            return Ok(());
+        }
+        let definitions = disk.coverage(StreamId::definitions(stream.origin));
+        if definitions.first_missing() <= needs_def {
+            return Err(format!(
+                "node {node} shows {}-{} of {stream} without definition {needs_def}",
+                range.first, range.last
+            ));
+        }
+        let lane = match (written.is_backfill, written.from) {
+            (false, _) => self.live.entry((node, stream)).or_default(),
+            (true, Some((line, _))) => self.backfill.entry((line, stream)).or_default(),
+            (true, None) => return Ok(()),
+        };
+        let came = |seq| sender.and_then(|sender| sender.log_place(stream, Seq(seq)));
+        let is_filled_later = |last| written.is_backfill && came(range.first.0) > came(last);
+        if range.first.0 <= *lane && !is_filled_later(*lane) {
+            let name = if written.is_backfill {
+                "backfill"
+            } else {
+                "live"
+            };
+            return Err(format!(
+                "node {node}: {name} of {stream} goes from {lane} back to {}",
+                range.first
+            ));
+        }
+        *lane = range.last.0;
+        Ok(())
+    }
+
+    /// After the heal: all that any node holds is at every global once, and is the same everywhere.
+    pub(super) fn healed(&self, nodes: &[Node]) -> Result<u64, String> {
+        let mut compared = 0;
+        for (index, node) in nodes.iter().enumerate() {
+            self.survived(index, &node.disk)?;
+            self.once(index, node)?;
+        }
+        let globals = || {
+            nodes
+                .iter()
+                .enumerate()
+                .filter(|(_, node)| node.tier == Tier::Global)
+        };
+        for (index, node) in nodes.iter().enumerate() {
+            for block in node.disk.blocks() {
+                if self.forgiven.contains(&block.stream.origin) {
+                    continue;
+                }
+                for (top, global) in globals() {
+                    let found = global.disk.block_at(block.stream, block.range.first);
+                    if found.is_some_and(|found| found != block) {
+                        return Err(format!("nodes {index} and {top} differ in {block:?}"));
+                    }
+                    let covered = global.disk.coverage(block.stream).contains_all(block.range);
+                    if !covered {
+                        return Err(format!(
+                            "node {index} holds {}-{} of {}, global {top} does not",
+                            block.range.first, block.range.last, block.stream
+                        ));
+                    }
+                    compared += 1;
+                }
+            }
+        }
+        Ok(compared)
+    }
+
+    fn once(&self, index: usize, node: &Node) -> Result<(), String> {
+        let mut seen: BTreeMap<StreamId, SeqRanges> = BTreeMap::new();
+        for written in &node.disk.log {
+            let Block { stream, range, .. } = written.block;
+            // Of an origin that was given up, two histories may meet.
+            if self.forgiven.contains(&stream.origin) {
+                continue;
+            }
+            let seen = seen.entry(stream).or_default();
+            if (range.first.0..=range.last.0).any(|seq| seen.contains(Seq(seq))) {
+                return Err(format!(
+                    "node {index} stored {}-{} of {stream} twice",
+                    range.first, range.last
+                ));
+            }
+            seen.insert(range);
+        }
+        Ok(())
+    }
+}
