@@ -1,7 +1,7 @@
 //! The shell of an uplink: one link, one bus, one core.
 //!
-//! Does: turn frames, commits, reads and time into inputs, and effects into frames, reads and cursor
-//! moves. Does not: decide (`core`), dial (`link`).
+//! Does: turn frames, commits, reads and time into inputs, effects into frames, reads and moves of
+//! the cursor. Does not: decide (`core`), dial (`link`).
 //! In: an established link of which this node is the dialler. Out: [`UplinkEnd`].
 //! Memory: blocks of a read (1 MiB and a block) and of what is being sent, which the core bounds in
 //! bytes; nothing waits here that is not counted there.
@@ -216,7 +216,7 @@ impl Shell {
         match report {
             Report::Gone { stream, range } => {
                 let (first, last) = (range.first.0, range.last.0);
-                tracing::warn!(%to, %stream, first, last, "retention took records before they were sent");
+                tracing::warn!(%to, %stream, first, last, "retention took records unsent");
             }
             Report::Refused {
                 stream,
@@ -227,7 +227,7 @@ impl Shell {
                 tracing::error!(%to, %stream, first, last, %reason, "records are refused above");
             }
             Report::LiveBehind => {
-                tracing::warn!(%to, "the line does not keep up: the newest go live, the rest later");
+                tracing::warn!(%to, "the line does not keep up: the newest go first");
             }
         }
     }
