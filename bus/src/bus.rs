@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::block_reader::BlockReader;
+use crate::capacity::ReaderFacts;
 use crate::coverage::{self, CoverageFileError, StreamHead, StreamState};
 use crate::cursor_store::{CursorFileError, CursorStore};
 use crate::decoder::Record;
@@ -285,6 +286,12 @@ impl Bus {
     #[must_use]
     pub fn head(&self, stream: StreamId) -> Option<StreamHead> {
         self.shared.log.read(|map| map.streams.get(&stream)?.head)
+    }
+
+    /// What each durable cursor has yet to take, by name.
+    #[must_use]
+    pub fn reader_facts(&self) -> Vec<ReaderFacts> {
+        origins::readers(&self.shared)
     }
 
     /// What is held of each origin, by origin.

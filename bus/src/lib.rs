@@ -10,6 +10,7 @@ mod block_index;
 mod block_reader;
 pub mod body;
 mod bus;
+mod capacity;
 mod coverage;
 mod cursor_store;
 pub mod decoder;
@@ -57,6 +58,7 @@ mod writer;
 
 pub use block_reader::{BlockDelivery, BlockReader};
 pub use bus::{Bus, OpenError};
+pub use capacity::{Capacity, OriginCapacity, ReaderFacts, capacity};
 pub use coverage::{CoverageFileError, StreamHead};
 pub use cursor_store::{
     CURSOR_NAME_BYTES_MAX, CURSORS_MAX, CursorError, CursorFileError, CursorState, CursorStore,

@@ -11,9 +11,12 @@ use std::sync::Arc;
 use ocelli_model::clock::WallMs;
 
 use crate::block::{BlockBuilder, EntryHead};
+use crate::capacity::ReaderFacts;
+use crate::cursor_store::CursorState;
 use crate::definition::OriginDescription;
 use crate::log::LogMap;
 use crate::record::{EntryKind, Lane, OriginId, Seq, StreamId};
+use crate::seq_ranges::SeqRanges;
 use crate::shared::Shared;
 use crate::writer::queue::BusHandle;
 
@@ -90,6 +93,35 @@ pub(crate) fn facts(shared: &Shared) -> Vec<OriginFacts> {
         of_origin.description = shared.views.definitions.origin_of(*origin);
     }
     facts.into_values().collect()
+}
+
+/// What each durable cursor has yet to take.
+pub(crate) fn readers(shared: &Shared) -> Vec<ReaderFacts> {
+    let none = SeqRanges::default();
+    let of_cursor = |cursor: CursorState, map: &LogMap| {
+        let mut facts = ReaderFacts {
+            name: cursor.name,
+            kind: cursor.kind,
+            oldest: None,
+            bytes: 0,
+        };
+        let streams = map.segments.values().flat_map(|meta| &meta.index.streams);
+        for (stream, held) in streams.filter(|(stream, _)| stream.lane == Lane::Data) {
+            let taken = cursor.taken.get(stream).unwrap_or(&none);
+            let untaken = held.ranges.without(taken).count();
+            if untaken > 0 {
+                let first = held.received.0;
+                facts.oldest = Some(facts.oldest.map_or(first, |oldest| oldest.min(first)));
+                let count = held.ranges.count().max(1);
+                facts.bytes += held.bytes.saturating_mul(untaken.min(count)) / count;
+            }
+        }
+        facts
+    };
+    let cursors = shared.cursors.list();
+    shared
+        .log
+        .read(|map| cursors.into_iter().map(|it| of_cursor(it, map)).collect())
 }
 
 fn begin(map: &LogMap, origin: OriginId) -> OriginFacts {

@@ -457,6 +457,40 @@ async fn check_cap(bus: &Bus, loud: &Site, quiet: &Site) {
 }
 
 #[test]
+fn a_reader_is_as_far_behind_as_the_oldest_data_that_it_has_yet_to_take() {
+    runtime().block_on(async {
+        let mut site = Site::new("a");
+        for tick in 0..20 {
+            site.poll(4, tick).await;
+        }
+        let directory = quick_dir();
+        let (bus, _) = open(directory.path(), small_options());
+        take_all(&bus, &[&site]).await;
+        let cursor = bus.cursors().open("up", "uplink", WallMs(0)).unwrap();
+        let facts = |bus: &Bus| bus.reader_facts().remove(0);
+        let behind = facts(&bus);
+        assert_eq!(
+            (behind.name.as_str(), behind.kind.as_str()),
+            ("up", "uplink")
+        );
+        assert_eq!(behind.oldest, Some(WallMs(1_000_000)));
+        let range = |first, last| ocelli_bus::SeqRange {
+            first: ocelli_bus::record::Seq(first),
+            last: ocelli_bus::record::Seq(last),
+        };
+        cursor.advance(site.stream(), range(1, 10), WallMs(0));
+        let half = facts(&bus).bytes;
+        assert!(
+            half * 2 <= behind.bytes + 2 && half > 0,
+            "{half} of {}",
+            behind.bytes
+        );
+        cursor.advance(site.stream(), range(11, 20), WallMs(0));
+        assert_eq!((facts(&bus).oldest, facts(&bus).bytes), (None, 0));
+    });
+}
+
+#[test]
 fn a_sites_own_maximum_holds_below_the_cap() {
     runtime().block_on(async {
         let mut sites = [Site::new("a"), Site::new("b")];
