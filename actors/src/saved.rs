@@ -21,9 +21,9 @@ use crate::plan::PairMemory;
 const SAVED_BYTES_MAX: usize = 255 * 1024;
 /// What decoding may allocate: four times the largest honest one.
 const DECODE_BYTES_MAX: usize = 4 * SAVED_BYTES_MAX;
-/// Version of [`Saved`]. 2: groups remember a restart. Another version is refused: values of the
-/// next life are `first` then.
-const VERSION: u16 = 2;
+/// Version of [`Saved`]. 2: groups remember a restart. 3: exceptions of columns apart. Another
+/// version is refused: values of the next life are `first` then.
+const VERSION: u16 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Saved {

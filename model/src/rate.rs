@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{CounterColumn, GroupValues, Verdict};
 use crate::rows::{GroupRows, Rows, SessionFacts};
 
+mod column;
 mod judge;
 mod previous;
 

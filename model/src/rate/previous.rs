@@ -10,6 +10,7 @@ use ahash::AHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::GroupRatePlan;
+use super::column::PreviousColumn;
 use super::judge::Judge;
 use crate::rows::{CounterWidth, GroupRows};
 
@@ -22,138 +23,6 @@ const CARRIED_ROWS_MAX: usize = 4_096;
 const NOT_CHOSEN: u8 = u8::MAX;
 /// Where a row has no previous one.
 const NO_ROW: u32 = u32::MAX;
-
-/// Values of one source column in the width in which they were read: half of all counters are
-/// 32 bits wide, and a big site keeps ten millions of them.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-enum Values {
-    Narrow(Vec<u32>),
-    Wide(Vec<u64>),
-}
-
-impl Clone for Values {
-    fn clone(&self) -> Self {
-        match self {
-            Values::Narrow(values) => Values::Narrow(values.clone()),
-            Values::Wide(values) => Values::Wide(values.clone()),
-        }
-    }
-
-    fn clone_from(&mut self, source: &Self) {
-        match (self, source) {
-            (Values::Narrow(own), Values::Narrow(values)) => own.clone_from(values),
-            (Values::Wide(own), Values::Wide(values)) => own.clone_from(values),
-            (own, source) => *own = source.clone(),
-        }
-    }
-}
-
-impl Default for Values {
-    fn default() -> Self {
-        Values::Narrow(Vec::new())
-    }
-}
-
-impl Values {
-    fn get(&self, row: usize) -> Option<u64> {
-        match self {
-            Values::Narrow(values) => values.get(row).map(|value| u64::from(*value)),
-            Values::Wide(values) => values.get(row).copied(),
-        }
-    }
-
-    fn reset(&mut self, width: CounterWidth) {
-        match (&mut *self, width) {
-            (Values::Narrow(values), CounterWidth::Bits32) => values.clear(),
-            (Values::Wide(values), CounterWidth::Bits64) => values.clear(),
-            (_, CounterWidth::Bits32) => *self = Values::Narrow(Vec::new()),
-            (_, CounterWidth::Bits64) => *self = Values::Wide(Vec::new()),
-        }
-    }
-
-    /// Appends; a value too wide for a narrow column widens it.
-    fn push(&mut self, value: u64) {
-        if let Values::Narrow(values) = self {
-            if let Ok(narrow) = u32::try_from(value) {
-                return values.push(narrow);
-            }
-            *self = Values::Wide(values.iter().map(|value| u64::from(*value)).collect());
-        }
-        if let Values::Wide(values) = self {
-            values.push(value);
-        }
-    }
-
-    fn heap_bytes(&self) -> usize {
-        match self {
-            Values::Narrow(values) => values.capacity() * size_of::<u32>(),
-            Values::Wide(values) => values.capacity() * size_of::<u64>(),
-        }
-    }
-}
-
-/// One source column of the previous reads. Columns that were never read hold nothing.
-#[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
-struct PreviousColumn {
-    values: Values,
-    /// Rows without any previous value, ascending. Nearly always empty.
-    never_read: Vec<u32>,
-    /// (row, time ms) of values older than their row, ascending. Nearly always empty.
-    older: Vec<(u32, i64)>,
-    /// Set once a value was read.
-    is_used: bool,
-}
-
-impl Clone for PreviousColumn {
-    fn clone(&self) -> Self {
-        let mut clone = Self::default();
-        clone.clone_from(self);
-        clone
-    }
-
-    /// Keeps the memory of `self`.
-    fn clone_from(&mut self, source: &Self) {
-        self.values.clone_from(&source.values);
-        self.never_read.clone_from(&source.never_read);
-        self.older.clone_from(&source.older);
-        self.is_used = source.is_used;
-    }
-}
-
-impl PreviousColumn {
-    /// Empties it for values of this width; its memory stays.
-    fn reset(&mut self, width: CounterWidth) {
-        self.values.reset(width);
-        self.never_read.clear();
-        self.older.clear();
-    }
-
-    fn get(&self, row: usize, row_time_ms: i64) -> Option<(u64, i64)> {
-        let key = u32::try_from(row).ok()?;
-        if !self.is_used || self.never_read.binary_search(&key).is_ok() {
-            return None;
-        }
-        let older = self.older.binary_search_by_key(&key, |(row, _)| *row);
-        let time_ms = older.map_or(row_time_ms, |position| self.older[position].1);
-        self.values.get(row).map(|value| (value, time_ms))
-    }
-
-    fn push(&mut self, cell: Option<(u64, i64)>, row_time_ms: i64, row: u32) {
-        match cell {
-            None => {
-                self.never_read.push(row);
-                self.values.push(0);
-            }
-            Some((value, time_ms)) => {
-                self.is_used = true;
-                if time_ms != row_time_ms {
-                    self.older.push((row, time_ms));
-                }
-                self.values.push(value);
-            }
-        }
-    }
-}
 
 /// Previous values of all rows of a group.
 #[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -440,22 +309,19 @@ impl PreviousGroup {
     }
 
     pub(super) fn shift_time(&mut self, by_ms: i64) {
-        let older = self.columns.iter_mut().flat_map(|column| &mut column.older);
-        let times = self
-            .time_ms
-            .iter_mut()
-            .chain(older.map(|(_, time_ms)| time_ms));
-        times.for_each(|time_ms| *time_ms = time_ms.saturating_add(by_ms));
+        for time_ms in &mut self.time_ms {
+            *time_ms = time_ms.saturating_add(by_ms);
+        }
+        let columns = self.columns.iter_mut();
+        columns.for_each(|column| column.shift_time(by_ms));
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let columns = self.columns.iter().map(|column| {
-            column.values.heap_bytes()
-                + column.never_read.capacity() * size_of::<u32>()
-                + column.older.capacity() * size_of::<(u32, i64)>()
-        });
+        let columns = self.columns.iter().map(PreviousColumn::heap_bytes);
+        let inline = self.columns.capacity() * size_of::<PreviousColumn>();
         let chosen = self.chosen.iter().map(Vec::capacity);
-        columns.sum::<usize>()
+        inline
+            + columns.sum::<usize>()
             + chosen.sum::<usize>()
             + self.keys.capacity() * size_of::<u64>()
             + self.time_ms.capacity() * size_of::<i64>()

@@ -92,8 +92,8 @@ pub(crate) struct SessionCore {
 pub(crate) struct SessionState {
     pub(crate) round_trip: RoundTrip,
     pub(crate) repetitions: Repetitions,
-    /// The agent's engine; `None` unless v3.
-    pub(crate) peer: Option<Peer>,
+    /// The agent's engine; `None` unless v3, and then large.
+    pub(crate) peer: Option<Box<Peer>>,
     /// The socket that it is asked through.
     pub(crate) place: usize,
     pub(crate) silent_operations: u8,
@@ -125,7 +125,11 @@ impl Session {
             Security::Community { .. } => None,
             Security::User {
                 user, context_name, ..
-            } => Some(Peer::new(Arc::clone(user), context_name, salt_seed)),
+            } => Some(Box::new(Peer::new(
+                Arc::clone(user),
+                context_name,
+                salt_seed,
+            ))),
         };
         let core = SessionCore {
             address: settings.address,
