@@ -31,4 +31,4 @@ pub use statistics::{FrameCounts, LinkStatistics};
 
 #[cfg(test)]
 #[path = "testing_tests.rs"]
-mod testing;
+pub(crate) mod testing;

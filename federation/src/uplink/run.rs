@@ -429,3 +429,7 @@ pub fn uplink_cursor(
 ) -> Result<DurableCursor, ocelli_bus::CursorError> {
     bus.cursors().open(&format!("uplink/{name}"), "uplink", now)
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,328 @@
+//! Uplinks and ingests over links in memory, between real buses in temporary directories.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ocelli_bus::block::{BlockBuilder, EntryHead};
+use ocelli_bus::record::{EntryKind, Lane};
+use ocelli_bus::{BusOptions, OriginDescription};
+use ocelli_model::clock::Rng;
+use ocelli_model::tier::Tier;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::frame::{Features, Hello, Role, Welcome};
+use crate::ingest::{Audit, IngestEnd, IngestNode, OriginQuota, run_ingest};
+use crate::link::testing::{HandClock, peer};
+use crate::link::{MemoryFacts, MemorySwitches, memory_pair};
+
+struct CountingRng(u64);
+
+impl Rng for CountingRng {
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0 ^ (self.0 >> 29)
+    }
+}
+
+/// A node: its bus and what its links share.
+struct Node {
+    uri: String,
+    bus: Arc<Bus>,
+    clock: Arc<HandClock>,
+    from_peers: Arc<FromPeers>,
+    ingest: Arc<IngestNode>,
+    audits: mpsc::Receiver<Audit>,
+}
+
+impl Node {
+    fn open(directory: &Path, (tier, site): (Tier, &str), seed: u64) -> Self {
+        let clock = HandClock::new();
+        let description = OriginDescription {
+            mesh: "mesh".into(),
+            tier,
+            site: site.into(),
+            node: "a".into(),
+        };
+        let options = BusOptions {
+            segment_bytes: 64 * 1024,
+            spare_space_bytes: 0,
+            low_space_bytes: 0,
+            description: Some(description),
+            ..BusOptions::default()
+        };
+        let rng = Box::new(CountingRng(seed));
+        let (bus, _) = Bus::open(directory, options, clock.clone(), rng).unwrap();
+        let bus = Arc::new(bus);
+        let from_peers = Arc::new(FromPeers::default());
+        let (send, audits) = mpsc::channel(8);
+        let quota_of = Box::new(|_, _: Option<&OriginDescription>| OriginQuota::default());
+        let shared = (Arc::clone(&bus), clock.clone(), Arc::clone(&from_peers));
+        let ingest = IngestNode::new(shared.0, shared.1, shared.2, quota_of, send);
+        let uri = format!("ocelli://mesh/{tier}/{site}/a");
+        Self {
+            uri,
+            bus,
+            clock,
+            from_peers,
+            ingest,
+            audits,
+        }
+    }
+
+    /// Appends `count` entries as one block.
+    async fn append(&self, text: &str, count: u32) {
+        let mut builder = BlockBuilder::new();
+        for number in 0..count {
+            let head = EntryHead::bare(EntryKind::Unknown(200), WallMs(1_000));
+            let body = format!("{text} {number}");
+            builder.push(&head, body.as_bytes()).unwrap();
+        }
+        let block = builder.seal().unwrap();
+        let answer = self.bus.handle().submit(Lane::Data, block).await.unwrap();
+        answer.await.unwrap();
+    }
+
+    /// All blocks that are held of the streams that `of` holds, their bytes in order.
+    async fn blocks(&self, of: &Node) -> Vec<Bytes> {
+        let mut bytes = Vec::new();
+        for (stream, ranges) in of.bus.coverage() {
+            let mut at = Seq(1);
+            while at <= ranges.highest() {
+                let last = ranges.highest();
+                let range = SeqRange { first: at, last };
+                let found = self.bus.blocks_of(stream, range, 1 << 20).await.unwrap();
+                let Some(end) = found.last() else {
+                    break;
+                };
+                at = end.range().last.next();
+                bytes.extend(found.iter().map(|block| block.bytes().clone()));
+            }
+        }
+        bytes
+    }
+
+    /// Waits until all that `other` holds is here.
+    async fn waits_for(&self, other: &Node) {
+        let mut reader = self.bus.follow_blocks(ReadFrom::Oldest).unwrap();
+        loop {
+            let has = |(stream, ranges): &(StreamId, ocelli_bus::SeqRanges)| {
+                self.bus.coverage_of(*stream).covers(ranges)
+            };
+            if other.bus.coverage().iter().all(has) {
+                return;
+            }
+            reader.next().await.unwrap();
+        }
+    }
+
+    /// Blocks in the log, each time that one was stored.
+    async fn stored(&self) -> usize {
+        let mut reader = self.bus.follow_blocks(ReadFrom::Oldest).unwrap();
+        let mut count = 0;
+        while let Some(BlockDelivery::Blocks(blocks)) = reader.next_held().await.unwrap() {
+            count += blocks.len();
+        }
+        count
+    }
+}
+
+struct Joined {
+    switches: MemorySwitches,
+    uplink: JoinHandle<UplinkEnd>,
+    ingest: JoinHandle<IngestEnd>,
+}
+
+impl Joined {
+    async fn cut(self) {
+        self.switches.cut();
+        assert!(matches!(self.uplink.await.unwrap(), UplinkEnd::Closed(_)));
+        assert!(matches!(self.ingest.await.unwrap(), IngestEnd::Closed(_)));
+    }
+}
+
+/// Joins two nodes as `role`.
+fn join(lower: &Node, upper: &Node, role: Role) -> Joined {
+    let (dialler, acceptor) = (peer(&lower.uri), peer(&upper.uri));
+    join_as(lower, upper, role, (dialler, acceptor))
+}
+
+fn join_as(
+    lower: &Node,
+    upper: &Node,
+    role: Role,
+    (dialler, acceptor): (
+        Arc<crate::identity::PeerIdentity>,
+        Arc<crate::identity::PeerIdentity>,
+    ),
+) -> Joined {
+    let hello = Hello {
+        version: 1,
+        version_min: 1,
+        features: Features::default(),
+        mesh: "mesh".into(),
+        tier: dialler.identity.tier,
+        name: dialler.identity.name.clone(),
+        node: "a".into(),
+        origin: lower.bus.origin(),
+        role,
+        build: "test".into(),
+        extensions: Vec::new(),
+    };
+    let welcome = Welcome {
+        version: 1,
+        features: Features::default(),
+        mesh: "mesh".into(),
+        tier: acceptor.identity.tier,
+        name: acceptor.identity.name.clone(),
+        node: "a".into(),
+        origin: upper.bus.origin(),
+        ingest_bytes_in_flight_max: 1 << 20,
+        build: "test".into(),
+        extensions: Vec::new(),
+    };
+    let name = acceptor.identity.name.clone();
+    let facts = MemoryFacts {
+        hello,
+        welcome,
+        dialler,
+        acceptor,
+    };
+    let (down, up, switches) = memory_pair(facts, lower.clock.clone());
+    let run = UplinkRun {
+        link: Arc::new(down),
+        bus: Arc::clone(&lower.bus),
+        cursor: uplink_cursor(&lower.bus, &name, WallMs(0)).unwrap(),
+        clock: lower.clock.clone(),
+        policy: UplinkPolicy::new(lower.bus.origin()),
+        from_peers: Arc::clone(&lower.from_peers),
+        is_replay: false,
+    };
+    Joined {
+        switches,
+        uplink: tokio::spawn(run_uplink(run)),
+        ingest: tokio::spawn(run_ingest(Arc::new(up), Arc::clone(&upper.ingest))),
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    runtime.block_on(test);
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+#[test]
+fn what_is_held_below_comes_above_once_and_byte_for_byte_over_cuts_and_restarts() {
+    run(async {
+        let (below, above) = (directory(), directory());
+        let site = Node::open(below.path(), (Tier::Site, "dc1"), 1);
+        for number in 0..40 {
+            site.append(&format!("before {number}"), 3).await;
+        }
+        let mut region = Node::open(above.path(), (Tier::Region, "dc1"), 2);
+        for round in 0..6 {
+            let joined = join(&site, &region, Role::Uplink);
+            // Not all of what is missing, so that the next link has to go on.
+            joined.switches.cut_after(9 + round);
+            for number in 0..10 {
+                site.append(&format!("round {round} {number}"), 2).await;
+            }
+            joined.uplink.await.unwrap();
+            joined.ingest.await.unwrap();
+            if round == 2 {
+                drop(region);
+                region = Node::open(above.path(), (Tier::Region, "dc1"), 2);
+            }
+        }
+        let joined = join(&site, &region, Role::Uplink);
+        region.waits_for(&site).await;
+        site.append("live", 1).await;
+        region.waits_for(&site).await;
+        let held = site.blocks(&site).await;
+        assert_eq!(region.blocks(&site).await, held);
+        let own = 1;
+        assert_eq!(region.stored().await, held.len() + own, "stored twice");
+        joined.cut().await;
+
+        let empty = directory();
+        let fresh = Node::open(empty.path(), (Tier::Region, "dc1"), 3);
+        let joined = join(&site, &fresh, Role::Uplink);
+        fresh.waits_for(&site).await;
+        assert_eq!(
+            fresh.blocks(&site).await,
+            held,
+            "an empty disk above is filled again"
+        );
+        joined.cut().await;
+    });
+}
+
+#[test]
+fn records_of_a_foreign_site_are_refused_and_audited_and_nothing_is_stored() {
+    run(async {
+        let (below, above) = (directory(), directory());
+        let site = Node::open(below.path(), (Tier::Site, "dc1"), 1);
+        let mut region = Node::open(above.path(), (Tier::Region, "emea"), 2);
+        site.append("secret", 1).await;
+        let liar = peer("ocelli://mesh/site/dc2/a");
+        let joined = join_as(&site, &region, Role::Uplink, (liar, peer(&region.uri)));
+        let audit = region.audits.recv().await.unwrap();
+        assert_eq!(audit.reason, crate::frame::RefusedReason::Scope);
+        assert_eq!(audit.origin, site.bus.origin());
+        assert!(audit.detail.contains("dc1"), "{}", audit.detail);
+        assert!(
+            region
+                .bus
+                .coverage_of(StreamId::data(site.bus.origin()))
+                .is_empty()
+        );
+        joined.cut().await;
+    });
+}
+
+#[test]
+fn three_peers_hold_what_one_of_them_took_and_each_stores_it_once() {
+    run(async {
+        let directories = [directory(), directory(), directory(), directory()];
+        let site = Node::open(directories[0].path(), (Tier::Site, "emea"), 1);
+        let open = |index: u64| {
+            let place = directories[usize::try_from(index).unwrap()].path();
+            Node::open(place, (Tier::Region, "emea"), 10 + index)
+        };
+        let peers = [open(1), open(2), open(3)];
+        let mut joined = vec![join(&site, &peers[0], Role::Uplink)];
+        for from in 0..3 {
+            for to in (0..3).filter(|to| *to != from) {
+                joined.push(join(&peers[from], &peers[to], Role::Peer));
+            }
+        }
+        for number in 0..20 {
+            site.append(&format!("sample {number}"), 5).await;
+        }
+        for node in &peers {
+            node.waits_for(&site).await;
+            for other in &peers {
+                node.waits_for(other).await;
+            }
+        }
+        let held = site.blocks(&site).await;
+        for node in &peers {
+            assert_eq!(node.blocks(&site).await, held);
+            let own_of_three = 3;
+            assert_eq!(
+                node.stored().await,
+                held.len() + own_of_three,
+                "stored twice"
+            );
+        }
+        for one in joined {
+            one.cut().await;
+        }
+    });
+}
