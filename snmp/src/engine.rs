@@ -28,6 +28,7 @@ mod sink;
 mod socket;
 mod sockets;
 mod ticket;
+mod trace;
 mod walk;
 mod wheel;
 mod window;
@@ -43,6 +44,7 @@ pub use session::{Session, SessionSettings};
 pub use sink::{Received, VarbindSink};
 pub use socket::OpenError;
 pub use sockets::Source;
+pub use trace::{MaskedPacket, TraceEvent, Tracer};
 pub use walk::{
     ColumnError, ColumnFailure, WalkEnd, WalkLimits, WalkOutcome, WalkPlan, WalkPlanError,
 };

@@ -60,7 +60,7 @@ impl Engine {
     /// [`OpenError`] if the first socket of its address family cannot be opened.
     pub fn session(self: &Rc<Self>, settings: SessionSettings) -> Result<Session, OpenError> {
         let mut core = self.core.borrow_mut();
-        let place = core.sockets.join(settings.address.ip())?;
+        let place = core.sockets.join(settings.address.ip(), settings.source)?;
         let salt_seed = core.chance();
         drop(core);
         Ok(Session::new(self, settings, place, salt_seed))

@@ -43,8 +43,11 @@ pub(crate) const SOCKET_RECEIVE_BYTES: usize = 8 << 20;
 /// Bytes asked of `SO_SNDBUF`: what one tick may hand over before the kernel says "later".
 pub(crate) const SOCKET_SEND_BYTES: usize = 4 << 20;
 
-/// Sockets open per address family: the current one and those that older sessions still use.
+/// Sockets open per local address: the current one and those that older sessions still use.
 pub(crate) const SOCKETS_PER_FAMILY_MAX: usize = 4;
+/// Local addresses that one engine sends from, the unspecified of each family included. More are
+/// refused while as many places are taken.
+pub(crate) const SOURCES_MAX: usize = 8;
 
 /// Object identifiers in one get; more is refused before anything is sent.
 pub const GET_OIDS_MAX: usize = 4_096;

@@ -19,8 +19,9 @@ use super::limits::TRIES_MAX;
 use super::repetitions::{Refusal, Repetitions};
 use super::session::SessionCore;
 use super::sink::{Received, VarbindSink};
+use super::trace::{NAMES_TOLD_MAX, TraceEvent, Tracer};
 use super::walk::{Asked, Walk};
-use crate::oid::Index;
+use crate::oid::{Index, Name};
 use crate::pdu::{ErrorStatus, PduView};
 use crate::value::Value;
 
@@ -98,6 +99,8 @@ pub(crate) struct Operation {
     pub(crate) clues: Clues,
     pub(crate) finish: Option<Finish>,
     pub(crate) waker: Option<Waker>,
+    /// Whoever wants to know what happens.
+    pub(crate) tracer: Option<Rc<dyn Tracer>>,
 }
 
 /// Stands where a sink was given back.
@@ -135,6 +138,7 @@ impl Operation {
             clues: Clues::default(),
             finish: None,
             waker: None,
+            tracer: None,
         }
     }
 
@@ -250,6 +254,13 @@ impl Operation {
         }
     }
 
+    /// Tells the tracer, if there is one.
+    pub(crate) fn trace(&self, at: Monotonic, event: impl FnOnce() -> TraceEvent) {
+        if let Some(tracer) = &self.tracer {
+            tracer.traced(at, event());
+        }
+    }
+
     fn elapsed(&self, now: Monotonic) -> Duration {
         now.since(self.started)
     }
@@ -263,6 +274,36 @@ impl Task {
             Self::Get(get) => get
                 .next(repetitions)
                 .map(|columns| Asked { columns, rows: 1 }),
+        }
+    }
+
+    /// The first names of a request and their whole number, for people.
+    pub(crate) fn told_names(&self, asked: Asked) -> (Vec<String>, usize) {
+        let told = |name: &dyn Name| name.oid().to_string();
+        match self {
+            Self::Walk(walk) => {
+                let names = walk.names(asked).iter().take(NAMES_TOLD_MAX);
+                (
+                    names.map(|name| told(name)).collect(),
+                    walk.names(asked).len(),
+                )
+            }
+            Self::Get(get) => {
+                let names = get.names(asked.columns).iter().take(NAMES_TOLD_MAX);
+                (
+                    names.map(|name| told(name)).collect(),
+                    get.names(asked.columns).len(),
+                )
+            }
+        }
+    }
+
+    /// What its requests are called.
+    pub(crate) fn request_name(&self, is_bulk: bool) -> &'static str {
+        match self {
+            Self::Walk(_) if is_bulk => "GETBULK",
+            Self::Walk(_) => "GETNEXT",
+            Self::Get(_) => "GET",
         }
     }
 

@@ -5,7 +5,7 @@
 //! In: plans, a deadline, a sink. Out: cells in the sink, an outcome. About 1 KiB while idle.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use super::pending::Pending;
 use super::repetitions::Repetitions;
 use super::rtt::{RoundTrip, TimeoutBounds};
 use super::sink::VarbindSink;
+use super::trace::Tracer;
 use super::walk::{Asked, Walk, WalkEnd, WalkOutcome, WalkPlan};
 use crate::message::{EncodeError, Version, encode_request};
 use crate::oid::Name;
@@ -47,6 +48,8 @@ pub struct SessionSettings {
     pub max_repetitions: u16,
     /// Walk by GETBULK; false walks by GETNEXT, as v1 always does.
     pub is_bulk: bool,
+    /// Local address to send from; `None`, or one of another family: the engine's own.
+    pub source: Option<IpAddr>,
     /// Operations in a row without an answer after which another source port is taken.
     pub silent_before_renewal: u8,
 }
@@ -64,6 +67,7 @@ impl SessionSettings {
             tries: 3,
             max_repetitions: 25,
             is_bulk: true,
+            source: None,
             silent_before_renewal: 3,
         }
     }
@@ -74,6 +78,7 @@ impl SessionSettings {
 pub struct Session {
     engine: Rc<Engine>,
     core: Rc<SessionCore>,
+    tracer: Option<Rc<dyn Tracer>>,
 }
 
 /// What operations of a session share.
@@ -152,6 +157,17 @@ impl Session {
         Self {
             engine: Rc::clone(engine),
             core: Rc::new(core),
+            tracer: None,
+        }
+    }
+
+    /// The same session, whose operations tell `tracer` what happens; those of other handles do
+    /// not.
+    #[must_use]
+    pub fn traced(&self, tracer: Rc<dyn Tracer>) -> Self {
+        Self {
+            tracer: Some(tracer),
+            ..self.clone()
         }
     }
 
@@ -255,7 +271,8 @@ impl Session {
         let session = Rc::clone(&self.core);
         let started = self.engine.now();
         let shared = Rc::clone(&sink) as Rc<RefCell<dyn VarbindSink>>;
-        let operation = Operation::new(session, task, shared, started, deadline);
+        let mut operation = Operation::new(session, task, shared, started, deadline);
+        operation.tracer.clone_from(&self.tracer);
         let (finish, operation) = match self.engine.begin(operation) {
             Err(error) => (Finish::Failed(error), None),
             Ok(index) => Pending::new(Rc::clone(&self.engine), index).await,

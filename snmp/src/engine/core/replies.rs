@@ -21,6 +21,7 @@ use crate::engine::limits::{BATCH_PACKETS, DRAIN_BATCHES_MAX};
 use crate::engine::operation::{Attempt, Finish, Operation, Phase};
 use crate::engine::session::SessionCore;
 use crate::engine::sink::Received;
+use crate::engine::trace::{MaskedPacket, TraceEvent};
 use crate::message::{CommunityMessage, Version, version_of};
 use crate::pdu::{ErrorStatus, PduKind, PduView, RequestId};
 use crate::usm::ReportReason;
@@ -121,7 +122,7 @@ impl Core {
         match version_of(datagram) {
             Ok(Version::V3) => self.arrived_v3(arrival, datagram, now),
             Ok(_) => match CommunityMessage::decode(datagram) {
-                Ok(message) => self.arrived_community(arrival, &message, (datagram.len(), now)),
+                Ok(message) => self.arrived_community(arrival, &message, (datagram, now)),
                 Err(error) => self.unreadable(arrival, &error.to_string(), now.monotonic),
             },
             Err(error) => self.unreadable(arrival, &error.to_string(), now.monotonic),
@@ -132,7 +133,7 @@ impl Core {
         &mut self,
         arrival: &Arrival,
         message: &CommunityMessage<'_>,
-        (bytes, now): (usize, Now),
+        (datagram, now): (&[u8], Now),
     ) {
         let response = message.pdu.standard();
         let response = response.filter(|pdu| pdu.kind() == PduKind::Response);
@@ -140,14 +141,15 @@ impl Core {
             self.counters.malformed += 1;
             return;
         };
-        let Some(matched) = self.find(response.request_id(), arrival.from) else {
+        let Some(matched) = self.find(response.request_id(), arrival.from, now.monotonic) else {
             return;
         };
         if matched.session.version() != message.version {
             self.counters.unmatched += 1;
             return;
         }
-        self.respond(&matched, response, bytes, (arrival, now));
+        self.trace_received(&matched, arrival, datagram, now.monotonic);
+        self.respond(&matched, response, datagram.len(), (arrival, now));
     }
 
     fn arrived_v3(&mut self, arrival: &Arrival, datagram: &mut [u8], now: Now) {
@@ -155,10 +157,11 @@ impl Core {
             self.unreadable(arrival, "its header is no SNMPv3", now.monotonic);
             return;
         };
-        let Some(matched) = self.find(id, arrival.from) else {
+        let Some(matched) = self.find(id, arrival.from, now.monotonic) else {
             return;
         };
         let bytes = datagram.len();
+        self.trace_received(&matched, arrival, datagram, now.monotonic);
         let received = {
             let mut state = matched.session.state.borrow_mut();
             let Some(peer) = state.peer.as_mut() else {
@@ -179,12 +182,12 @@ impl Core {
                 }
             }
             Ok(v3::Received::Report(report)) => self.reported(&matched, report, now.monotonic),
-            Err(error) => self.unacceptable(&matched, &error),
+            Err(error) => self.unacceptable(&matched, &error, now.monotonic),
         }
     }
 
     /// The operation that waits for this id, if the sender may answer for it.
-    fn find(&mut self, id: i32, from: SocketAddr) -> Option<Match> {
+    fn find(&mut self, id: i32, from: SocketAddr, now: Monotonic) -> Option<Match> {
         let ticket = self.tickets.open(id);
         let found = ticket.and_then(|ticket| {
             let operation = self.operation(ticket.index)?;
@@ -192,6 +195,7 @@ impl Core {
             let session = Rc::clone(&operation.session);
             if !session.accepts(from) {
                 operation.clues.stranger = Some(from.ip());
+                operation.trace(now, || TraceEvent::Stranger { from: from.ip() });
                 return Some(None);
             }
             Some(Some(Match {
@@ -238,6 +242,14 @@ impl Core {
             self.finish(matched.index, Finish::Failed(error), now.monotonic);
             return;
         }
+        operation.trace(now.monotonic, || {
+            let status = reply.error_status();
+            TraceEvent::Replied {
+                round_trip: received.monotonic.since(matched.attempt.sent_at),
+                varbinds: reply.varbinds().count(),
+                error: (status != ErrorStatus::NoError).then(|| status.name()),
+            }
+        });
         let sink = Rc::clone(&operation.sink);
         let result = {
             let mut state = matched.session.state.borrow_mut();
@@ -264,6 +276,15 @@ impl Core {
         }
     }
 
+    fn trace_received(&self, matched: &Match, arrival: &Arrival, datagram: &[u8], now: Monotonic) {
+        if let Some(Some(operation)) = self.table.get(matched.index as usize) {
+            operation.trace(now, || TraceEvent::Received {
+                from: arrival.from,
+                packet: MaskedPacket::of(datagram),
+            });
+        }
+    }
+
     // === What is no answer ===
 
     /// A report of v3: ask again under what it tells, wait, or give up.
@@ -276,6 +297,10 @@ impl Core {
         };
         let can_resend = operation.resyncs < RESYNCS_MAX;
         matched.session.state.borrow_mut().has_reported = true;
+        operation.trace(now, || TraceEvent::Reported {
+            reason: report.reason.name(),
+            is_sent_again: can_resend && matches!(report.next, NextStep::SendAgain),
+        });
         match report.next {
             NextStep::Wait => self.counters.unacceptable += 1,
             NextStep::SendAgain if can_resend => {
@@ -297,11 +322,14 @@ impl Core {
     }
 
     /// A message of v3 that proves nothing: remembered in case that the answer never comes.
-    fn unacceptable(&mut self, matched: &Match, error: &ReceiveError) {
+    fn unacceptable(&mut self, matched: &Match, error: &ReceiveError, now: Monotonic) {
         self.counters.unacceptable += 1;
         let Some(operation) = self.operation(matched.index) else {
             return;
         };
+        operation.trace(now, || TraceEvent::Unacceptable {
+            reason: error.to_string(),
+        });
         match error {
             ReceiveError::Open(OpenError::WrongDigest) => {
                 operation.clues.auth = Some(AuthFailure::WrongDigest);
@@ -355,6 +383,9 @@ impl Core {
         let Some((index, operation)) = found else {
             return;
         };
+        operation.trace(now, || TraceEvent::Unacceptable {
+            reason: reason.to_owned(),
+        });
         operation.clues.bad_reply = Some(reason.to_owned());
         if !arrival.is_cut {
             return;
