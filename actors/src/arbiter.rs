@@ -26,6 +26,7 @@ use crate::counters::RuntimeCounters;
 use crate::events::Reporter;
 use crate::outlet::Outlet;
 use crate::plan::{ResourceMemory, ResourcePlan};
+use crate::probe::{ProbeOrder, ProbeRefused, Probed};
 use crate::resolver::{Lookup, Resolver};
 use crate::resource::{ResourceCore, ResourceMessage, start_resource};
 use crate::session::Sessions;
@@ -57,6 +58,8 @@ pub(crate) enum StationCommand {
         /// Positive: forward.
         by_ms: i64,
     },
+    /// Run a plugin once beside the slots of the resource.
+    Probe(ResourceId, ProbeOrder, oneshot::Sender<Probed>),
     /// Start no runs; answer when all have ended.
     Drain(oneshot::Sender<()>),
     /// Cut what runs, write sessions, hand all to the bus; answer when it is there.
@@ -110,6 +113,11 @@ impl StationHandle {
         if self.commands.send(command).await.is_err() {
             error!("collection arbiter is gone; its resources are not polled");
         }
+    }
+
+    /// The way to the arbiter, for whoever waits elsewhere.
+    pub(crate) fn commands(&self) -> mpsc::Sender<StationCommand> {
+        self.commands.clone()
     }
 
     /// Ends the thread.
@@ -168,6 +176,9 @@ impl Keeper {
                     self.tell_all(|| (ResourceMessage::WallStepped { by_ms }, None))
                         .await;
                 }
+                StationCommand::Probe(id, order, done) => {
+                    self.probe(id.as_str(), order, done).await;
+                }
                 StationCommand::Drain(done) => {
                     self.ask_all(ResourceMessage::Drain).await;
                     done.send(()).ok();
@@ -189,12 +200,8 @@ impl Keeper {
             .map(|resident| resident.actor.clone());
         let actor = match known {
             Some(actor) => {
-                tell(
-                    &actor,
-                    || ResourceMessage::Plan(Arc::clone(&plan)),
-                    &self.station,
-                )
-                .await;
+                let message = ResourceMessage::Plan(Arc::clone(&plan));
+                tell(&actor, message, &self.station).await;
                 actor
             }
             None => start_resource(Arc::clone(&plan), memory, &self.station),
@@ -212,14 +219,24 @@ impl Keeper {
         let station = Rc::clone(&self.station);
         actix::spawn(async move {
             let (done, is_done) = oneshot::channel();
-            let mut done = Some(done);
-            let retire =
-                || ResourceMessage::Retire(done.take().unwrap_or_else(|| oneshot::channel().0));
-            tell(&resident.actor, retire, &station).await;
+            tell(&resident.actor, ResourceMessage::Retire(done), &station).await;
             // An actor that crashed meanwhile drops the answer: nothing is left to wait for.
             is_done.await.ok();
             drop(resident);
         });
+    }
+
+    /// The actor answers when the run has ended; one that crashed drops the answer.
+    async fn probe(&self, name: &str, order: ProbeOrder, done: oneshot::Sender<Probed>) {
+        let actor = {
+            let residents = self.residents.borrow();
+            residents.get(name).map(|resident| resident.actor.clone())
+        };
+        let Some(actor) = actor else {
+            done.send(Err(ProbeRefused::NoResource)).ok();
+            return;
+        };
+        tell(&actor, ResourceMessage::Probe(order, done), &self.station).await;
     }
 
     /// Replaces actors that a panic got past the wrapper of.
@@ -264,13 +281,8 @@ impl Keeper {
         };
         let mut answers = Vec::new();
         for actor in actors {
-            let mut answer = None;
-            let make = || {
-                let (message, is_done) = message();
-                answer = is_done;
-                message
-            };
-            tell(&actor, make, &self.station).await;
+            let (message, answer) = message();
+            tell(&actor, message, &self.station).await;
             answers.extend(answer);
         }
         // One whose actor crashed ends too: its sender is dropped.
@@ -279,7 +291,7 @@ impl Keeper {
 
     async fn stop(&self) {
         self.ask_all(ResourceMessage::Stop).await;
-        self.station.sessions.stop();
+        self.station.reach.sessions.stop();
         let clock = &self.station.clock;
         self.station.outlet.borrow_mut().flush();
         let until = clock.monotonic().after(EMPTY_LIMIT);
@@ -299,14 +311,15 @@ impl Keeper {
 /// Offers a message until the actor takes it; gives up on one that does not for two seconds.
 async fn tell(
     actor: &Addr<Guarded<ResourceCore>>,
-    mut message: impl FnMut() -> ResourceMessage,
+    mut message: ResourceMessage,
     station: &Station,
 ) {
     for _ in 0..FULL_RETRIES {
-        match actor.try_send(Envelope(message())) {
+        match actor.try_send(Envelope(message)) {
             Ok(()) => return,
             Err(actix::prelude::SendError::Closed(_)) => return,
-            Err(actix::prelude::SendError::Full(_)) => {
+            Err(actix::prelude::SendError::Full(Envelope(refused))) => {
+                message = refused;
                 station
                     .clock
                     .sleep_until(station.clock.monotonic().after(FULL_RETRY))

@@ -17,20 +17,23 @@ use ocelli_plugins::run::Run;
 
 use crate::device::Device;
 use crate::plan::{PairSetting, ResourcePlan};
+use crate::probe::ProbeLog;
+use crate::reach::{Reach, RunMemory};
 use crate::session::{OpenSession, SessionOrder};
-use crate::station::{RunMemory, Station};
 
 /// A run about to begin.
 pub(crate) struct Collection {
     pub(crate) setting: PairSetting,
     pub(crate) slot: SlotMs,
     pub(crate) asking: Asking,
+    /// Where everything it does is told, if anybody asked.
+    pub(crate) log: Option<Rc<ProbeLog>>,
 }
 
 /// How a run reaches its resource.
 pub(crate) struct Asking {
     pub(crate) plan: Arc<ResourcePlan>,
-    pub(crate) station: Rc<Station>,
+    pub(crate) reach: Rc<Reach>,
     pub(crate) device: Rc<Device>,
     /// Of an earlier run, to be used again.
     pub(crate) session: Option<Rc<OpenSession>>,
@@ -54,16 +57,35 @@ pub(crate) struct Collected {
     pub(crate) session: Option<Rc<OpenSession>>,
 }
 
+impl Collected {
+    /// A run without a row.
+    pub(crate) fn failed(cause: GapCause) -> Self {
+        Self {
+            result: Err(cause),
+            memory: RunMemory::default(),
+            session: None,
+        }
+    }
+}
+
 impl Collection {
+    /// Name of the credential that the run asks with, where it needs one.
+    pub(crate) fn credential_name(&self) -> Option<Arc<str>> {
+        let position = self.asking.credential?;
+        let named = self.asking.plan.credentials.get(position)?;
+        let is_needed = self.setting.instance.plugin.needs_snmp();
+        is_needed.then(|| Arc::clone(&named.name))
+    }
+
     /// Runs the plugin to its end.
     pub(crate) async fn run(self) -> Collected {
         let Asking {
             plan,
-            station,
+            reach,
             deadline,
             ..
         } = &self.asking;
-        let mut memory = station.take_memory();
+        let mut memory = reach.take_memory();
         let plugin = &self.setting.instance.plugin;
         let session = match self.asking.open(plugin.needs_snmp()).await {
             Ok(session) => session,
@@ -79,20 +101,25 @@ impl Collection {
         let namespaces = plugin.namespaces();
         let facts = match namespaces {
             [] => Vec::new(),
-            wanted => station
+            wanted => reach
                 .enrichments
                 .borrow()
                 .shared(plan.resource.id(), wanted),
         };
+        let plain = || session.as_ref().map(|session| session.access());
+        let watched = self.log.as_ref().zip(session.as_ref());
+        let watched = watched.map(|(log, session)| session.watched(Rc::clone(log) as _));
         let run = PollRun {
             run: Run {
-                clock: &*station.clock,
+                clock: &*reach.clock,
                 deadline: *deadline,
-                blocking: &station.blocking,
+                blocking: &reach.blocking,
             },
             resource: &plan.resource,
             slot_number: u64::try_from(self.slot.0 / interval_ms).unwrap_or(0),
-            snmp: session.as_ref().map(|session| session.access()),
+            snmp: watched
+                .as_ref()
+                .map_or_else(plain, |watched| Some(watched as _)),
             facts: &facts,
         };
         let polled = plugin
@@ -136,7 +163,7 @@ impl Asking {
             port: self.port,
             timeout: self.timeout,
         };
-        let opened = self.station.sessions.open(order, self.deadline).await;
+        let opened = self.reach.sessions.open(order, self.deadline).await;
         opened.map(|session| Some(Rc::new(session)))
     }
 }

@@ -2,15 +2,18 @@
 //!
 //! Does: run the plugin on its schedule, decide by the catalog's pure rules, propose the commands,
 //! wake the node actor when anything changed. Does not: read sources (`plugins`), decide (`model`).
-//! In: its own timer. Out: commands to the catalog; a notice to the node actor.
+//! In: its own timer; a word that a run is wanted now. Out: commands to the catalog; a notice to
+//! the node actor; what the last run found, for whoever looks.
 //! A run that fails, or whose set is held, changes nothing: the last good set stays in force.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::{AsyncContext, SpawnHandle};
+use arc_swap::ArcSwapOption;
 use ocelli_model::catalog::{
-    CatalogLog, Command, DiscoveryDecision, DiscoveryRun, Effect, State, decide_discovery,
-    decide_failure,
+    CatalogLog, Command, DiscoveryDecision, DiscoveryDifference, DiscoveryRun, Effect, State,
+    decide_discovery, decide_failure,
 };
 use ocelli_model::clock::Clock;
 use ocelli_model::event::Event;
@@ -23,12 +26,14 @@ use crate::events::Reporter;
 use crate::site::DiscoveryInstance;
 use crate::supervise::{Core, Ending, Life, spawn};
 
-/// Nothing is sent to it but the end of its own runs, which need no place.
+/// An approval asks for a run, rarely. Full: refused, since one that waits does for all.
 const MAILBOX_CAPACITY: usize = 2;
 /// A run may take this long whatever its schedule says: a file of 100,000 rows takes a second.
 const DEADLINE_MAX: Duration = Duration::from_secs(60);
 /// A proposal that failed for a while is tried again with the next run, or after this time.
 const RETRY: Duration = Duration::from_secs(10);
+/// Refused rows of a run that are shown; the log has all.
+const REFUSALS_SHOWN_MAX: usize = 100;
 
 /// What a discovery actor works with.
 #[derive(Clone)]
@@ -45,17 +50,72 @@ pub(crate) struct DiscoveryWorld {
 pub(crate) struct DiscoveryCore {
     instance: Arc<DiscoveryInstance>,
     world: DiscoveryWorld,
+    /// The pause before the next run, while there is one.
+    pause: Option<SpawnHandle>,
+    is_running: bool,
+    is_wanted: bool,
 }
 
-/// No message comes from outside.
-pub(crate) enum DiscoveryMessage {}
+/// What a discovery actor is told.
+pub(crate) enum DiscoveryMessage {
+    /// Run now, or once more after the run under way.
+    Run,
+}
+
+// === What the last run found ===
+
+/// What the last run of a discovery came to, for whoever looks.
+#[derive(Default)]
+pub struct DiscoveryStatus {
+    last: ArcSwapOption<LastRun>,
+}
+
+impl DiscoveryStatus {
+    /// The last run; `None` before the first has ended.
+    #[must_use]
+    pub fn last(&self) -> Option<Arc<LastRun>> {
+        self.last.load_full()
+    }
+}
+
+/// A run that ended.
+#[derive(Debug)]
+pub struct LastRun {
+    /// When.
+    pub at: UnixSeconds,
+    /// How.
+    pub outcome: DiscoveryOutcome,
+    /// What it would change, or changed.
+    pub difference: DiscoveryDifference,
+    /// Rows that are refused, in words.
+    pub refused: Vec<String>,
+}
+
+/// How a run of a discovery ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiscoveryOutcome {
+    /// Its set is in force.
+    Committed,
+    /// Its set waits for approval.
+    Held,
+    /// It has no set.
+    Failed(String),
+}
 
 impl DiscoveryCore {
     pub(crate) fn new(instance: Arc<DiscoveryInstance>, world: DiscoveryWorld) -> Self {
-        Self { instance, world }
+        Self {
+            instance,
+            world,
+            pause: None,
+            is_running: false,
+            is_wanted: false,
+        }
     }
 
-    fn run(&self, life: &mut Life<Self>) {
+    fn run(&mut self, life: &mut Life<Self>) {
+        self.pause = None;
+        self.is_running = true;
         let (instance, world) = (Arc::clone(&self.instance), self.world.clone());
         let run = Box::pin(async move { run_once(&instance, &world).await });
         spawn(life, run, |core: &mut Self, outcome, life| {
@@ -66,11 +126,16 @@ impl DiscoveryCore {
                     false
                 }
             };
-            core.wait(is_whole, life);
+            core.is_running = false;
+            if std::mem::take(&mut core.is_wanted) {
+                core.run(life);
+            } else {
+                core.wait(is_whole, life);
+            }
         });
     }
 
-    fn wait(&self, is_whole: bool, life: &mut Life<Self>) {
+    fn wait(&mut self, is_whole: bool, life: &mut Life<Self>) {
         let pause = match (self.instance.every, is_whole) {
             (Some(every), _) => every,
             (None, false) => RETRY,
@@ -80,7 +145,7 @@ impl DiscoveryCore {
             .world
             .clock
             .sleep_until(self.world.clock.monotonic().after(pause));
-        spawn(life, over, |core: &mut Self, _, life| core.run(life));
+        self.pause = Some(spawn(life, over, |core: &mut Self, _, life| core.run(life)));
     }
 }
 
@@ -97,10 +162,21 @@ impl Core for DiscoveryCore {
         self.run(life);
     }
 
-    fn restarting(&mut self, _: &Ending) {}
+    fn restarting(&mut self, _: &Ending) {
+        self.pause = None;
+        self.is_running = false;
+    }
 
-    fn handle(&mut self, message: DiscoveryMessage, _: &mut Life<Self>) {
-        match message {}
+    fn handle(&mut self, message: DiscoveryMessage, life: &mut Life<Self>) {
+        let DiscoveryMessage::Run = message;
+        if self.is_running {
+            self.is_wanted = true;
+            return;
+        }
+        if let Some(pause) = self.pause.take() {
+            life.cancel_future(pause);
+        }
+        self.run(life);
     }
 }
 
@@ -123,55 +199,80 @@ async fn run_once(instance: &DiscoveryInstance, world: &DiscoveryWorld) -> bool 
     };
     let at = UnixSeconds::from(clock.wall());
     let state = world.catalog.state();
-    let (commands, is_whole) = match found {
+    let (commands, is_whole, last) = match found {
         Err(reason) => {
             debug!(plugin = %name, error = %reason, "discovery failed; the last good set stays");
-            (
-                decide_failure(&state, name, at, &reason)
-                    .into_iter()
-                    .collect(),
-                false,
-            )
+            let commands = decide_failure(&state, name, at, &reason);
+            let last = LastRun {
+                at,
+                outcome: DiscoveryOutcome::Failed(reason),
+                difference: DiscoveryDifference::default(),
+                refused: Vec::new(),
+            };
+            (commands.into_iter().collect(), false, last)
         }
         Ok(file) => {
             for refusal in &file.refusals {
                 warn!(plugin = %name, error = %refusal, "resource refused");
             }
+            let refusals = file.refusals.iter().take(REFUSALS_SHOWN_MAX);
+            let refused = refusals.map(ToString::to_string).collect();
             let run = DiscoveryRun {
                 source: name.to_string(),
                 at,
-                undated: Some(at),
+                undated: file.undated,
                 resources: file.resources,
                 refusals: file.refusals,
             };
-            match decide_discovery(&state, &run) {
-                DiscoveryDecision::Commit {
-                    commands,
-                    difference,
-                } => {
-                    let (added, changed) = (difference.added.len(), difference.changed.len());
-                    let removed = difference.removed.len();
-                    if removed > 0 && is_approved(&state, name) {
-                        let discovery = name.to_string();
-                        world.events.report(Event::DiscoveryApproved { discovery });
-                    }
-                    if added + changed + removed > 0 {
-                        info!(plugin = %name, added, changed, removed, "resources discovered");
-                    }
-                    (commands, true)
-                }
-                DiscoveryDecision::Hold {
-                    command,
-                    difference,
-                } => {
-                    let removed = difference.removed.len();
-                    debug!(plugin = %name, removed, "discovery held");
-                    (command.into_iter().collect(), true)
-                }
+            let (commands, outcome, difference) = decided(name, decide_discovery(&state, &run));
+            let is_committed = outcome == DiscoveryOutcome::Committed;
+            if is_committed && !difference.removed.is_empty() && is_approved(&state, name) {
+                let discovery = name.to_string();
+                world.events.report(Event::DiscoveryApproved { discovery });
             }
+            let last = LastRun {
+                at,
+                outcome,
+                difference,
+                refused,
+            };
+            (commands, true, last)
         }
     };
+    // Shown before it is committed: whoever sees the catalog's word finds its difference.
+    instance.status.last.store(Some(Arc::new(last)));
     commit(commands, world).await && is_whole
+}
+
+fn decided(
+    name: &str,
+    decision: DiscoveryDecision,
+) -> (Vec<Command>, DiscoveryOutcome, DiscoveryDifference) {
+    match decision {
+        DiscoveryDecision::Commit {
+            commands,
+            difference,
+        } => {
+            let (added, changed) = (difference.added.len(), difference.changed.len());
+            let removed = difference.removed.len();
+            if added + changed + removed > 0 {
+                info!(plugin = %name, added, changed, removed, "resources discovered");
+            }
+            (commands, DiscoveryOutcome::Committed, difference)
+        }
+        DiscoveryDecision::Hold {
+            command,
+            difference,
+        } => {
+            let removed = difference.removed.len();
+            debug!(plugin = %name, removed, "discovery held");
+            (
+                command.into_iter().collect(),
+                DiscoveryOutcome::Held,
+                difference,
+            )
+        }
+    }
 }
 
 async fn commit(commands: Vec<Command>, world: &DiscoveryWorld) -> bool {

@@ -18,7 +18,10 @@ mod lone_catalog;
 mod node;
 mod outlet;
 mod plan;
+mod probe;
+mod probe_alone;
 mod publish;
+mod reach;
 mod recall;
 mod resolver;
 mod resource;
@@ -36,6 +39,7 @@ mod wheel;
 
 pub use counters::{ActorCounts, ENGINE_SHOWN_EVERY, RuntimeCounters, RuntimeCounts};
 pub use credentials::{CredentialSet, Unusable};
+pub use discovery::{DiscoveryOutcome, DiscoveryStatus, LastRun};
 pub use events::Reporter;
 pub use lone_catalog::{LoneCatalog, OpenCatalogError};
 pub use node::Followed;
@@ -43,8 +47,10 @@ pub use plan::{
     EnrichmentInstance, NamedCredential, PairMemory, PairSetting, PairStatus, PluginCounters,
     PluginCounts, PollingInstance, ResourceMemory, ResourcePlan,
 };
+pub use probe::{ProbeOrder, ProbeRefused, ProbeReport, ProbeStep, Probed};
+pub use probe_alone::{AloneParts, probe_alone};
 pub use recall::{RecallError, Recalled, recall};
 pub use resolver::{Lookup, LookupFuture, SystemLookup};
-pub use runtime::{OWN_SOURCE, Runtime, RuntimeParts, StartError};
-pub use site::{DiscoveryInstance, Site, SiteEnrichment, SiteParts, SitePolling};
+pub use runtime::{ApproveError, OWN_SOURCE, Runtime, RuntimeParts, StartError};
+pub use site::{DiscoveryInstance, PairingError, Site, SiteEnrichment, SiteParts, SitePolling};
 pub use slot_time::SlotTime;

@@ -17,7 +17,7 @@ use ocelli_model::slot::{Epoch, SlotMs};
 
 use crate::outlet::{Outlet, PairOf, Shed};
 use crate::plan::PollingInstance;
-use crate::station::RunMemory;
+use crate::reach::RunMemory;
 
 /// What is to become a batch.
 pub(crate) struct Publication<'a> {
@@ -53,22 +53,8 @@ impl Publisher {
         outlet: &mut Outlet,
     ) -> Result<(), Shed> {
         let instance = publication.instance;
-        let RunMemory { rows, draft, .. } = memory;
-        let mut groups = std::mem::take(&mut memory.groups);
-        let row_set = self.row_set(rows);
-        let interval_ms = publication.interval_ms;
-        let plan = instance.plugin.rate_plan();
-        rate.judge(plan, (rows, interval_ms), draft, &mut groups);
-        let batch = Batch {
-            slot: publication.slot,
-            interval_ms,
-            epoch: publication.epoch,
-            time: publication.time,
-            partial: rows.partial.take(),
-            schema: Arc::clone(instance.plugin.schema()),
-            rows: row_set,
-            groups,
-        };
+        let row_set = self.row_set(&memory.rows);
+        let batch = batch_of(publication, memory, row_set, rate);
         let cache = &mut self.cache;
         let mut of = PairOf {
             cache,
@@ -82,7 +68,7 @@ impl Publisher {
         taken?;
         let samples = count.counters + count.gauges;
         instance.counters.batch(is_partial, samples, count.rates);
-        rate.take(draft);
+        rate.take(&memory.draft);
         Ok(())
     }
 
@@ -96,16 +82,45 @@ impl Publisher {
         if let Some(known) = self.rows.as_ref().filter(is_same) {
             return Arc::clone(known);
         }
-        let mut groups: Vec<_> = rows
-            .groups
-            .iter()
-            .map(|group| group.dimensions.clone())
-            .collect();
-        groups
-            .iter_mut()
-            .for_each(|dimensions| dimensions.shrink_to_fit());
-        let rows = Arc::new(RowSet { groups });
+        let rows = row_set_of(rows);
         self.rows = Some(Arc::clone(&rows));
         rows
     }
+}
+
+/// The batch of the rows in `memory`, judged against `rate`; the state that follows stands in the
+/// memory's draft.
+pub(crate) fn batch_of(
+    publication: &Publication<'_>,
+    memory: &mut RunMemory,
+    row_set: Arc<RowSet>,
+    rate: &RateState,
+) -> Batch {
+    let plugin = &publication.instance.plugin;
+    let interval_ms = publication.interval_ms;
+    let mut groups = std::mem::take(&mut memory.groups);
+    let RunMemory { rows, draft, .. } = memory;
+    rate.judge(plugin.rate_plan(), (rows, interval_ms), draft, &mut groups);
+    Batch {
+        slot: publication.slot,
+        interval_ms,
+        epoch: publication.epoch,
+        time: publication.time,
+        partial: rows.partial.take(),
+        schema: Arc::clone(plugin.schema()),
+        rows: row_set,
+        groups,
+    }
+}
+
+/// The dimensions of `rows`, in memory of their own.
+pub(crate) fn row_set_of(rows: &Rows) -> Arc<RowSet> {
+    let groups = rows.groups.iter().map(|group| {
+        let mut dimensions = group.dimensions.clone();
+        dimensions.shrink_to_fit();
+        dimensions
+    });
+    Arc::new(RowSet {
+        groups: groups.collect(),
+    })
 }

@@ -29,6 +29,7 @@ use crate::device::Device;
 use crate::learning::Learning;
 use crate::outlet::{PairOf, Shed};
 use crate::plan::{PairMemory, PairSetting, ResourceMemory, ResourcePlan};
+use crate::probe::{ProbeOrder, Probed};
 use crate::publish::{Publication, Publisher};
 use crate::session::OpenSession;
 use crate::station::Station;
@@ -36,8 +37,11 @@ use crate::supervise::{Core, Ending, Guarded, Life, spawn, start};
 use crate::wheel::WakeKey;
 
 mod follow;
-mod learn;
+pub(crate) mod learn;
 mod noticed;
+mod probe;
+
+pub(crate) use probe::longest_run;
 
 /// Control messages alone pass through the mailbox: a wake-up, plans, a drain and a stop.
 pub(crate) const MAILBOX_CAPACITY: usize = 8;
@@ -57,6 +61,8 @@ pub(crate) enum ResourceMessage {
         /// Positive: forward.
         by_ms: i64,
     },
+    /// Run a plugin once beside its slots and tell what came; nothing is kept or written.
+    Probe(ProbeOrder, oneshot::Sender<Probed>),
     /// Start nothing more; answer when all runs have ended.
     Drain(oneshot::Sender<()>),
     /// Cut what still runs and write the session records.
@@ -81,6 +87,7 @@ pub(crate) struct ResourceCore {
     station: Rc<Station>,
     key: Option<WakeKey>,
     waiting: Vec<oneshot::Sender<()>>,
+    is_probed: bool,
     is_stopped: bool,
 }
 
@@ -135,6 +142,7 @@ pub(crate) fn start_resource(
         station: Rc::clone(station),
         key: None,
         waiting: Vec::new(),
+        is_probed: false,
         is_stopped: false,
     };
     start(core, &station.supervision)
@@ -169,6 +177,7 @@ impl Core for ResourceCore {
         self.runs.clear();
         self.learning = Learning::default();
         self.session = None;
+        self.is_probed = false;
         self.missed = match ending.is_parked {
             true => GapKind::Parked.into(),
             false => GapCause::because(GapKind::PluginError, &format!("crash: {}", ending.panic)),
@@ -185,6 +194,7 @@ impl Core for ResourceCore {
                     kept.memory.rate.wall_stepped(by_ms);
                 }
             }
+            ResourceMessage::Probe(order, done) => self.probe(&order, done, life),
             ResourceMessage::Drain(done) => {
                 self.waiting.push(done);
                 self.learning.end();
@@ -222,7 +232,7 @@ impl ResourceCore {
             self.carry_out(effect, &mut ended, life);
         }
         if let Some(collected) = ended {
-            self.station.keep_memory(collected.memory);
+            self.station.reach.keep_memory(collected.memory);
         }
         self.learn(life);
         self.arm(wake_at);
@@ -292,7 +302,7 @@ impl ResourceCore {
         let plugin = Arc::clone(&setting.instance.name);
         let asking = Asking {
             plan: Arc::clone(&self.plan),
-            station: Rc::clone(&self.station),
+            reach: Rc::clone(&self.station.reach),
             device: Rc::clone(&self.device),
             session: self.session.clone(),
             credential: self.device.credential(&self.plan),
@@ -304,6 +314,7 @@ impl ResourceCore {
             setting,
             slot,
             asking,
+            log: None,
         };
         let name = Arc::clone(&plugin);
         let run = Box::pin(collection.run());
@@ -401,7 +412,7 @@ impl ResourceCore {
             .publisher
             .publish(&publication, memory, rate, &mut outlet);
         drop(outlet);
-        self.station.keep_memory(collected.memory);
+        self.station.reach.keep_memory(collected.memory);
         match published {
             Ok(()) => {
                 kept.memory.last = Some((of_slot.last, of_slot.interval_ms, of_slot.epoch));

@@ -7,6 +7,7 @@
 //! go to the bus, arbiters end; then the caller drains the bus.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +19,21 @@ use ocelli_bus::block::{BlockBuilder, EntryHead, PushError};
 use ocelli_bus::record::{EntryKind, Lane};
 use ocelli_bus::{AppendError, BusHandle, SubmitError};
 use ocelli_model::catalog::{
-    CatalogLog, Command, PlanEntry, ProposeError, Revision, SHARDS, State,
+    CatalogLog, Command, PlanEntry, ProposeError, Refused, Revision, SHARDS, State, shard_of,
 };
 use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::codec::{self, EncodeError, Kind};
+use ocelli_model::resource::ResourceId;
 use ocelli_plugins::run::BlockingPool;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::arbiter::{StationCommand, StationHandle, StationSeed};
 use crate::counters::RuntimeCounters;
-use crate::discovery::{DiscoveryCore, DiscoveryWorld};
+use crate::discovery::{DiscoveryCore, DiscoveryMessage, DiscoveryWorld};
 use crate::events::{NodeNames, Reporter};
 use crate::node::{Followed, NodeCore, NodeMessage, NodeWorld};
+use crate::probe::{ProbeOrder, ProbeRefused, Probed};
 use crate::recall::Recalled;
 use crate::resolver::Lookup;
 use crate::site::Site;
@@ -87,6 +90,18 @@ pub enum StartError {
     Append(#[from] AppendError),
 }
 
+/// Why a held set is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApproveError {
+    /// The catalog takes no command.
+    #[error(transparent)]
+    Catalog(#[from] ProposeError),
+    /// No such discovery, or it holds another set or none.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
 /// A running runtime. Belongs to the thread that started it.
 pub struct Runtime {
     clock: Arc<dyn Clock>,
@@ -96,7 +111,7 @@ pub struct Runtime {
     followed: Arc<ArcSwap<Followed>>,
     node: Addr<Guarded<NodeCore>>,
     stations: Rc<Vec<StationHandle>>,
-    discoveries: RefCell<Vec<Addr<Guarded<DiscoveryCore>>>>,
+    discoveries: RefCell<BTreeMap<Arc<str>, Addr<Guarded<DiscoveryCore>>>>,
     supervision: Rc<Supervision>,
     discovery_world: DiscoveryWorld,
     counters: Arc<RuntimeCounters>,
@@ -203,6 +218,54 @@ impl Runtime {
         Arc::clone(&self.catalog)
     }
 
+    /// Runs a plugin once beside the slots of a resource, on the arbiter that owns it. The future
+    /// does not borrow the runtime.
+    ///
+    /// # Errors
+    /// [`ProbeRefused`]: nothing was run.
+    pub fn probe(
+        &self,
+        resource: &ResourceId,
+        order: ProbeOrder,
+    ) -> impl Future<Output = Probed> + use<> {
+        let followed = self.followed.load();
+        let count = self.stations.len().max(1);
+        let plan = followed.resources.get(resource);
+        let station = plan.map(|plan| usize::from(shard_of(&plan.device)) % count);
+        let station = station.and_then(|number| self.stations.get(number));
+        let commands = station.map(StationHandle::commands);
+        let resource = resource.clone();
+        async move {
+            let commands = commands.ok_or(ProbeRefused::NoResource)?;
+            let (done, is_done) = oneshot::channel();
+            let told = commands.send(StationCommand::Probe(resource, order, done));
+            told.await.map_err(|_| ProbeRefused::Dropped)?;
+            is_done.await.unwrap_or(Err(ProbeRefused::Dropped))
+        }
+    }
+
+    /// Accepts the set that discovery `name` holds under `hash`, and has it run at once.
+    ///
+    /// # Errors
+    /// [`ApproveError`]; nothing changed.
+    pub async fn approve(&self, name: &str, hash: u128) -> Result<(), ApproveError> {
+        let source = name.to_owned();
+        let applied = self
+            .catalog
+            .propose(Command::Approve { source, hash })
+            .await?;
+        if let Some(refused) = applied.refused {
+            return Err(refused.into());
+        }
+        let runs = self.discoveries.borrow();
+        let actor = runs.get(name);
+        if let Some(actor) = actor {
+            // A mailbox that is full holds a run already.
+            actor.try_send(Envelope(DiscoveryMessage::Run)).ok();
+        }
+        Ok(())
+    }
+
     /// Follows another revision as a difference: pairs that stay go on without a gap.
     ///
     /// # Errors
@@ -268,7 +331,7 @@ impl Runtime {
         let site = self.site.borrow();
         let cores = site.discoveries.iter().map(|instance| {
             let core = DiscoveryCore::new(Arc::clone(instance), self.discovery_world.clone());
-            start(core, &self.supervision)
+            (Arc::clone(&instance.name), start(core, &self.supervision))
         });
         *self.discoveries.borrow_mut() = cores.collect();
     }

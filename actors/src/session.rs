@@ -13,7 +13,7 @@ use std::time::Duration;
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::gap::{GapCause, GapKind};
 use ocelli_model::resource::{Endpoint, Host};
-use ocelli_plugins::snmp_access::{SessionAccess, SnmpAccess};
+use ocelli_plugins::snmp_access::{SessionAccess, SnmpAccess, Watch, WatchedAccess};
 use ocelli_snmp::engine::{Engine, EngineCounters, SessionSettings, TimeoutBounds};
 
 use crate::device::Device;
@@ -51,6 +51,11 @@ impl OpenSession {
     /// Engine boots before and after they went backwards, once.
     pub(crate) fn take_boots_regression(&self) -> Option<(u32, u32)> {
         self.access.take_boots_regression()
+    }
+
+    /// The same, telling what it does.
+    pub(crate) fn watched(&self, watch: Rc<dyn Watch>) -> WatchedAccess {
+        self.access.watched(watch)
     }
 }
 
@@ -103,6 +108,7 @@ impl Sessions {
             budget: order.device.budget.clone(),
             timeout: TimeoutBounds::around(timeout),
             tries: u8::try_from(snmp.retries.get() + 1).unwrap_or(u8::MAX),
+            source: plan.settings.source(),
             max_repetitions: u16::try_from(snmp.max_repetitions.get()).unwrap_or(u16::MAX),
             ..SessionSettings::new(address, Arc::clone(&named.credential))
         };

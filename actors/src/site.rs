@@ -5,6 +5,7 @@
 //! In: a validated configuration and instances made of it. Out: [`Site`] behind an `Arc`, swapped
 //! whole at a reload; [`ResourcePlan`]s.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use ocelli_model::slot::{Epoch, INTERVAL_MS_MAX, INTERVAL_MS_MIN, SlotMs};
 use ocelli_plugins::discovery::Discovery;
 
 use crate::credentials::CredentialSet;
+use crate::discovery::DiscoveryStatus;
 use crate::plan::{EnrichmentInstance, PairSetting, PollingInstance, ResourcePlan};
 
 /// A configured discovery plugin.
@@ -27,6 +29,8 @@ pub struct DiscoveryInstance {
     pub plugin: Arc<dyn Discovery>,
     /// How often; `None`: once a revision, for what the configuration itself holds.
     pub every: Option<Duration>,
+    /// What its last run came to.
+    pub status: Arc<DiscoveryStatus>,
 }
 
 /// A polling of the configuration with its instance.
@@ -83,6 +87,46 @@ pub struct SiteParts {
     pub own: Arc<Resource>,
 }
 
+/// Why a polling plugin does not run against a resource.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairingError {
+    /// No such plugin.
+    #[error("no polling plugin is called {plugin:?}; there are: {}", known.join(", "))]
+    Unknown {
+        /// The name.
+        plugin: String,
+        /// Names that there are.
+        known: Vec<String>,
+    },
+    /// Its filter says no.
+    #[error(
+        "plugin {plugin:?} does not poll {resource}: its filter is false by {term}, where \
+         the resource has {found}"
+    )]
+    Unmatched {
+        /// The plugin.
+        plugin: String,
+        /// The resource.
+        resource: String,
+        /// The condition that decided.
+        term: String,
+        /// What the resource has there.
+        found: String,
+    },
+    /// Without a filter `host` is for the node itself and all other kinds for all others.
+    #[error(
+        "plugin {plugin:?} has no filter and so does not poll {resource}: `host` runs \
+         against the node itself, others against discovered resources; give it a filter"
+    )]
+    OtherKind {
+        /// The plugin.
+        plugin: String,
+        /// The resource.
+        resource: String,
+    },
+}
+
 impl Site {
     /// A revision.
     #[must_use]
@@ -137,6 +181,64 @@ impl Site {
             settings,
             credentials: self.credentials.of(resource),
         }
+    }
+
+    /// Whether the polling plugin of that name runs against `resource`.
+    ///
+    /// # Errors
+    /// [`PairingError`] with what decided.
+    pub fn pairing(&self, resource: &Resource, plugin: &str) -> Result<(), PairingError> {
+        let mut pollings = self.pollings.iter();
+        let Some(polling) = pollings.find(|polling| *polling.instance.name == *plugin) else {
+            let known = self.pollings.iter();
+            return Err(PairingError::Unknown {
+                plugin: plugin.to_owned(),
+                known: known
+                    .map(|polling| polling.instance.name.to_string())
+                    .collect(),
+            });
+        };
+        if is_wanted(&polling.config, resource, self.own.id()) {
+            return Ok(());
+        }
+        let (plugin, id) = (plugin.to_owned(), resource.id().to_string());
+        let Some(filter) = polling.config.filter() else {
+            return Err(PairingError::OtherKind {
+                plugin,
+                resource: id,
+            });
+        };
+        let explanation = filter.explain(resource);
+        let deciding = explanation.deciding();
+        let found = deciding.and_then(|node| node.found.clone().flatten());
+        Err(PairingError::Unmatched {
+            plugin,
+            resource: id,
+            term: deciding.map(|node| node.text.clone()).unwrap_or_default(),
+            found: found.map_or("nothing".to_owned(), |found| format!("{found:?}")),
+        })
+    }
+
+    /// The same revision with these polling plugins as `old` has them.
+    #[must_use]
+    pub fn rolled_back(mut self, old: &Self, plugins: &BTreeSet<String>) -> Self {
+        for polling in &mut self.pollings {
+            let name = &*polling.instance.name;
+            let before = old.pollings.iter().find(|old| *old.instance.name == *name);
+            let Some(before) = before.filter(|_| plugins.contains(name)) else {
+                continue;
+            };
+            let mut in_config = self.config.pollings.iter();
+            let place = in_config.position(|config| config.name().as_str() == name);
+            if let Some(place) = place {
+                Arc::make_mut(&mut self.config).pollings[place] = before.config.clone();
+            }
+            *polling = SitePolling {
+                config: before.config.clone(),
+                instance: Arc::clone(&before.instance),
+            };
+        }
+        self
     }
 
     fn settings_of(&self, resource: &Resource) -> Arc<DeviceSettings> {

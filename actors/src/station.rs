@@ -1,4 +1,4 @@
-//! What all actors of one arbiter share: timers, devices, sessions, outlet, scratch memory.
+//! What all actors of one arbiter share: timers, devices, the reach of runs, outlet.
 //!
 //! Does: wake resource actors by one wheel, seal and submit what the outlet holds by one tick.
 //! Does not: decide what a wake-up means (`resource`), cross threads: one station an arbiter.
@@ -11,12 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::WeakAddr;
-use ocelli_model::batch::GroupValues;
 use ocelli_model::clock::{Clock, Monotonic};
-use ocelli_model::enrichment::EnrichmentStore;
-use ocelli_model::rate::RateDraft;
-use ocelli_model::rows::Rows;
-use ocelli_plugins::polling::Scratch;
 use ocelli_plugins::run::BlockingPool;
 use std::collections::HashMap;
 use tokio::sync::Notify;
@@ -24,6 +19,7 @@ use tokio::sync::Notify;
 use crate::counters::ENGINE_SHOWN_EVERY;
 use crate::device::Devices;
 use crate::outlet::Outlet;
+use crate::reach::Reach;
 use crate::resource::{ResourceCore, ResourceMessage};
 use crate::session::Sessions;
 use crate::slot_time::SlotTime;
@@ -32,8 +28,6 @@ use crate::wheel::{WakeKey, Wheel};
 
 /// A full mailbox holds what will wake the actor anyway; this is for the rest.
 const REFUSED_RETRY: Duration = Duration::from_millis(50);
-/// Rows and scratch kept for later runs; more run at one time only after a stall.
-const SCRATCH_KEPT_MAX: usize = 64;
 /// How long an entry may wait for others to share its block. Group commit adds 5 ms.
 pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -47,30 +41,14 @@ pub(crate) struct Station {
     pub(crate) supervision: Rc<Supervision>,
     /// Devices of the resources here.
     pub(crate) devices: RefCell<Devices>,
-    /// SNMP of this arbiter.
-    pub(crate) sessions: Sessions,
+    /// What runs need: SNMP, facts, memory.
+    pub(crate) reach: Rc<Reach>,
     /// The way to the bus.
     pub(crate) outlet: RefCell<Outlet>,
-    /// What is known of the resources here.
-    pub(crate) enrichments: RefCell<EnrichmentStore>,
-    /// For work that blocks; the node's.
-    pub(crate) blocking: BlockingPool,
     wheel: RefCell<Wheel>,
     wheel_changed: Notify,
     sleepers: RefCell<HashMap<WakeKey, WeakAddr<Guarded<ResourceCore>>>>,
     next_key: Cell<WakeKey>,
-    memory: RefCell<Vec<RunMemory>>,
-}
-
-/// What a run fills.
-#[derive(Default)]
-pub(crate) struct RunMemory {
-    pub(crate) rows: Rows,
-    pub(crate) scratch: Scratch,
-    /// For judging the rows.
-    pub(crate) draft: RateDraft,
-    /// The judged values, on their way to the encoder.
-    pub(crate) groups: Vec<GroupValues>,
 }
 
 /// What a station is made of.
@@ -87,20 +65,18 @@ impl Station {
     /// A station without actors. Its tasks are [`Station::wake_sleepers`] and
     /// [`Station::flush_outlet`].
     pub(crate) fn new(parts: StationParts) -> Rc<Self> {
+        let reach = Reach::new(Arc::clone(&parts.clock), parts.sessions, parts.blocking);
         Rc::new(Self {
             clock: parts.clock,
             slots: parts.slots,
             supervision: Rc::new(parts.supervision),
             devices: RefCell::default(),
-            sessions: parts.sessions,
+            reach,
             outlet: RefCell::new(parts.outlet),
-            enrichments: RefCell::default(),
-            blocking: parts.blocking,
             wheel: RefCell::default(),
             wheel_changed: Notify::new(),
             sleepers: RefCell::default(),
             next_key: Cell::new(0),
-            memory: RefCell::default(),
         })
     }
 
@@ -176,24 +152,9 @@ impl Station {
     pub(crate) async fn show_engine(self: Rc<Self>, arbiter: usize) {
         loop {
             let counters = &self.supervision.counters;
-            counters.show_engine(arbiter, self.sessions.counters());
+            counters.show_engine(arbiter, self.reach.sessions.counters());
             let next = self.clock.monotonic().after(ENGINE_SHOWN_EVERY);
             self.clock.sleep_until(next).await;
-        }
-    }
-
-    // === Scratch memory ===
-
-    /// Memory for a run, grown by earlier ones.
-    pub(crate) fn take_memory(&self) -> RunMemory {
-        self.memory.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Gives a run's memory back.
-    pub(crate) fn keep_memory(&self, memory: RunMemory) {
-        let mut kept = self.memory.borrow_mut();
-        if kept.len() < SCRATCH_KEPT_MAX {
-            kept.push(memory);
         }
     }
 }

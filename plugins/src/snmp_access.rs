@@ -7,12 +7,13 @@
 //! early if it did. The sink is owned by the operation meanwhile: the engine writes to it from its
 //! tick, without a copy on the way.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::gap::{GapCause, GapKind};
 use ocelli_model::oid::Oid;
-use ocelli_snmp::engine::{GetPlan, Session, WalkEnd, WalkOutcome, WalkPlan};
+use ocelli_snmp::engine::{GetPlan, Session, Tracer, WalkEnd, WalkOutcome, WalkPlan};
 use ocelli_snmp::v3::EngineEvent;
 
 use crate::run::PluginFuture;
@@ -121,6 +122,54 @@ impl SessionAccess {
             EngineEvent::BootsRegressed { from, to } => Some((from, to)),
             _ => None,
         }
+    }
+
+    /// The same session, telling `watch` what it is asked, what it sends and what comes.
+    #[must_use]
+    pub fn watched(&self, watch: Rc<dyn Watch>) -> WatchedAccess {
+        let session = self.session.traced(Rc::clone(&watch) as _);
+        let clock = Arc::clone(&self.clock);
+        WatchedAccess {
+            access: Self { session, clock },
+            watch,
+        }
+    }
+}
+
+/// Who wants to know what a run asks, beside the requests on the wire.
+pub trait Watch: Tracer {
+    /// The run asks for this.
+    fn asks(&self, at: Monotonic, request: &Request);
+
+    /// What the sink holds now, and why it ended early if it did.
+    fn answered(&self, at: Monotonic, sink: &TableSink, failure: Option<&SnmpFailure>);
+}
+
+/// A session under watch.
+pub struct WatchedAccess {
+    access: SessionAccess,
+    watch: Rc<dyn Watch>,
+}
+
+impl SnmpAccess for WatchedAccess {
+    fn ask<'run>(
+        &'run self,
+        request: &'run Request,
+        deadline: Monotonic,
+        sink: TableSink,
+    ) -> PluginFuture<'run, Answer> {
+        Box::pin(async move {
+            let clock = &self.access.clock;
+            self.watch.asks(clock.monotonic(), request);
+            let (sink, failure) = self.access.ask(request, deadline, sink).await;
+            let now = clock.monotonic();
+            self.watch.answered(now, &sink, failure.as_ref());
+            (sink, failure)
+        })
+    }
+
+    fn engine(&self) -> Option<(u32, u32)> {
+        self.access.engine()
     }
 }
 

@@ -166,7 +166,7 @@ impl Discovery for Found {
             let resources = (0..RESOURCES).map(resource).collect();
             Ok(ResourceFile {
                 resources,
-                refusals: Vec::new(),
+                ..ResourceFile::default()
             })
         })
     }
@@ -211,6 +211,7 @@ fn site() -> Arc<Site> {
         name: "found".into(),
         plugin: Arc::new(Found),
         every: None,
+        status: Arc::default(),
     };
     Arc::new(Site::new(SiteParts {
         pollings: pollings.collect(),

@@ -87,6 +87,7 @@ impl ResourceCore {
             self.waiting.drain(..).for_each(answer);
         }
         self.station
+            .reach
             .enrichments
             .borrow_mut()
             .remove(self.plan.resource.id());

@@ -21,8 +21,8 @@ use crate::session::OpenSession;
 use crate::supervise::{Life, spawn};
 
 /// A run that ended.
-struct Learnt {
-    groups: Result<Vec<EnrichmentGroup>, String>,
+pub(crate) struct Learnt {
+    pub(crate) groups: Result<Vec<EnrichmentGroup>, String>,
     session: Option<Rc<OpenSession>>,
 }
 
@@ -33,7 +33,7 @@ impl ResourceCore {
         for instance in self.learning.take_due(now) {
             let asking = Asking {
                 plan: Arc::clone(&self.plan),
-                station: Rc::clone(&self.station),
+                reach: Rc::clone(&self.station.reach),
                 device: Rc::clone(&self.device),
                 session: self.session.clone(),
                 credential: self.device.credential(&self.plan),
@@ -64,11 +64,11 @@ impl ResourceCore {
         match groups {
             Ok(groups) => {
                 for group in groups {
-                    let offered =
-                        self.station
-                            .enrichments
-                            .borrow_mut()
-                            .offer(resource.id(), plugin, group);
+                    let offered = self.station.reach.enrichments.borrow_mut().offer(
+                        resource.id(),
+                        plugin,
+                        group,
+                    );
                     if let Offered::Changed(record) = offered {
                         let note = Note::Enrich(record);
                         self.station
@@ -92,7 +92,7 @@ impl ResourceCore {
     }
 }
 
-async fn run(instance: &EnrichmentInstance, asking: Asking) -> Learnt {
+pub(crate) async fn run(instance: &EnrichmentInstance, asking: Asking) -> Learnt {
     let session = match asking.open(instance.plugin.needs_snmp()).await {
         Ok(session) => session,
         Err(cause) => {
@@ -102,23 +102,23 @@ async fn run(instance: &EnrichmentInstance, asking: Asking) -> Learnt {
             };
         }
     };
-    let clock = &*asking.station.clock;
+    let clock = &*asking.reach.clock;
     let deadline = asking.deadline;
     let run = EnrichRun {
         run: Run {
             clock,
             deadline,
-            blocking: &asking.station.blocking,
+            blocking: &asking.reach.blocking,
         },
         resource: &asking.plan.resource,
         snmp: session.as_ref().map(|session| session.access()),
     };
-    let mut memory = asking.station.take_memory();
+    let mut memory = asking.reach.take_memory();
     let found = instance.plugin.enrich(run, &mut memory.scratch);
     let groups = tokio::select! {
         found = found => found.map_err(|error| error.to_string()),
         () = clock.sleep_until(deadline) => Err("no result before its deadline".to_owned()),
     };
-    asking.station.keep_memory(memory);
+    asking.reach.keep_memory(memory);
     Learnt { groups, session }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Resource, ResourceDefaults, ResourceError, ResourceId};
+use crate::unix_seconds::UnixSeconds;
 
 /// Largest discovery file: 100,000 generously annotated resources are about 60 MB.
 pub const RESOURCE_FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -28,6 +29,8 @@ pub struct ResourceFile {
     pub resources: Vec<Resource>,
     /// The bad rows in the order of the file.
     pub refusals: Vec<Refusal>,
+    /// The creation time that stands in rows that bring none.
+    pub undated: Option<UnixSeconds>,
 }
 
 /// A row that was left out. Refused rows never count as removed.
@@ -116,7 +119,10 @@ pub fn parse_resource_file(
 ) -> Result<ResourceFile, ResourceFileError> {
     let rows = split_rows(bytes)?;
     let mut places = Places::of(bytes);
-    let mut file = ResourceFile::default();
+    let mut file = ResourceFile {
+        undated: Some(defaults.now),
+        ..ResourceFile::default()
+    };
     let mut first_index = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         let value: Result<Value, _> = serde_json::from_str(row.get());

@@ -72,6 +72,7 @@ impl StaticDiscovery {
                 reason: error.to_string(),
             })?,
             refusals: Vec::new(),
+            undated: Some(now),
         })
     }
 }
