@@ -9,6 +9,7 @@ pub mod access;
 pub mod mesh;
 pub mod node;
 mod notices;
+pub mod reload;
 pub mod site;
 pub mod view;
 

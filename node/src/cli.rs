@@ -16,6 +16,7 @@ mod config;
 mod config_resource;
 pub mod config_source;
 pub mod demo;
+mod discovery;
 pub mod exit;
 mod init;
 mod lists;
@@ -24,6 +25,7 @@ mod mesh;
 pub mod output;
 pub mod poll;
 mod reading;
+mod reload;
 pub mod run;
 pub mod runtime;
 mod simulate;
@@ -52,6 +54,8 @@ Examples:
   ocelli subscribe                         live, one metrics group a line
   ocelli gaps list                         slots without data, and why
   ocelli events list --from -1h            what happened
+  ocelli poll switch1 --plugin interfaces --once --trace
+  ocelli reload --dry-run                  what a changed file would change
   ocelli snmp walk -c env:C 10.0.0.1 system
   ocelli completions bash > /etc/bash_completion.d/ocelli
 
@@ -93,6 +97,13 @@ enum Command {
     /// How long the disk holds what comes in, and what outage it bridges.
     #[command(after_help = "Examples:\n  ocelli capacity\n  ocelli capacity -o json")]
     Capacity(mesh::AskArgs),
+    /// Discoveries of a running node: what is held back, and accepting it.
+    #[command(subcommand)]
+    Discovery(discovery::DiscoveryCommand),
+    /// Run a polling plugin once and show what it reads.
+    Poll(poll::PollOptions),
+    /// Have a running node read its configuration again.
+    Reload(reload::ReloadArgs),
     /// Print the last values that a node holds.
     Values(reading::ValuesArgs),
     /// Print data as it comes, from any point that the node still holds.
@@ -146,6 +157,9 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Nodes(command) => mesh::nodes(command, streams),
         Command::Cursors(command) => mesh::cursors(command, streams),
         Command::Capacity(args) => mesh::capacity(&args, streams),
+        Command::Discovery(command) => discovery::run(command, streams),
+        Command::Poll(options) => poll::run(&options, streams),
+        Command::Reload(args) => reload::run(&args, streams),
         Command::Values(args) => reading::values(&args, streams),
         Command::Subscribe(args) => reading::subscribe(&args, streams),
         Command::Status(args) => reading::status(&args, streams),

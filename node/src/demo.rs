@@ -99,7 +99,9 @@ async fn show(
     let signals = Signals::new()?;
     let started = RealClock.monotonic();
     let node = Node::start(loaded, directory.to_owned()).await;
-    let node = node.map_err(|error| failed(&error))?;
+    let mut node = node.map_err(|error| failed(&error))?;
+    // It takes no commands.
+    drop(node.take_requests());
     streams.say(format!(
         "{} simulated switches with {INTERFACES} interfaces each, and this machine, every {} ms; \
          first rates after two slots",

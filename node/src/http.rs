@@ -18,8 +18,11 @@ use ocelli_model::clock::Clock;
 use rustls::ServerConfig;
 
 pub mod access;
+mod control;
 mod cursors;
 pub mod device_metrics;
+mod discovery;
+pub mod discovery_view;
 pub mod error;
 mod events;
 pub mod exposition;
@@ -34,11 +37,13 @@ mod openapi;
 mod own_metrics;
 mod parameters;
 mod resources;
+pub(crate) mod sample_view;
 mod samples;
 mod subscribe;
 pub mod tls;
 pub mod view;
 
+use crate::control::Control;
 pub use access::AccessList;
 pub use error::ApiError;
 pub use list::{ListQuery, page};
@@ -66,6 +71,8 @@ pub struct ApiState {
     pub view: Arc<dyn NodeView>,
     /// What is read, subscribed to and counted.
     pub records: Arc<RecordSource>,
+    /// The way to the node's main thread, for commands.
+    pub control: Control,
     /// The node's clock: ages, and times relative to now.
     pub clock: Arc<dyn Clock>,
 }
@@ -112,6 +119,9 @@ pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHt
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(policy))
             .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            .app_data(web::JsonConfig::default().error_handler(|error, _| {
+                ApiError::bad_request(&error.to_string(), "see /v1/openapi.json").into()
+            }))
             .app_data(web::QueryConfig::default().error_handler(|error, _| {
                 ApiError::bad_request(&error.to_string(), "see /v1/openapi.json").into()
             }))
@@ -151,6 +161,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(subscribe::routes)
         .configure(samples::routes)
         .configure(cursors::routes)
+        .configure(discovery::routes)
+        .configure(control::routes)
         .configure(gaps::routes)
         .configure(events::routes)
         .configure(metrics_route::routes)

@@ -1,17 +1,21 @@
 //! `ocelli run`: a node from its start to its drain.
 //!
-//! Does: start the actix system, assemble, follow SIGTERM, SIGINT and SIGHUP. Does not: parse
+//! Does: start the actix system, assemble, follow SIGTERM, SIGINT and SIGHUP, carry out commands
+//! that came over the node's socket. Does not: parse
 //! arguments (`cli`), assemble (`assembly`). In: [`RunOptions`]. Out: an exit code.
 
 use std::path::{Path, PathBuf};
 
 use ocelli_config::Loaded;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use crate::assembly::reload::{ReloadError, ReloadReport};
 use crate::assembly::{Node, NodeError};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::run::{RunOptions, Start};
+use crate::control::ControlRequest;
 
 /// Runs a node until it is told to stop.
 ///
@@ -38,10 +42,26 @@ async fn serve(options: &RunOptions, loaded: Loaded, directory: PathBuf) -> Resu
     let mut node = Node::start(loaded, directory)
         .await
         .map_err(|error| failure(&error))?;
+    let mut requests = node.take_requests();
     loop {
-        match signals.next().await {
-            Told::Stop => break,
-            Told::Reload => reload(options, &mut node).await,
+        tokio::select! {
+            told = signals.next() => {
+                if matches!(told, Told::Stop) {
+                    break;
+                }
+                let reloaded = reload(options, &mut node, false);
+                match until_stop(&mut signals, reloaded).await {
+                    None => break,
+                    Some(Ok(_)) => info!("configuration reloaded"),
+                    Some(Err(error)) => refused(&error),
+                }
+            }
+            Some(request) = next(&mut requests) => {
+                let done = carry_out(request, options, &mut node);
+                if until_stop(&mut signals, done).await.is_none() {
+                    break;
+                }
+            }
         }
     }
     info!("draining");
@@ -49,28 +69,81 @@ async fn serve(options: &RunOptions, loaded: Loaded, directory: PathBuf) -> Resu
     Ok(Exit::Done)
 }
 
-async fn reload(options: &RunOptions, node: &mut Node) {
-    let started = options.start();
-    let loaded = match started {
+async fn next(requests: &mut Option<mpsc::Receiver<ControlRequest>>) -> Option<ControlRequest> {
+    requests.as_mut()?.recv().await
+}
+
+/// A stop does not wait for a command: `None`. A reload asked for meanwhile is the one under way.
+async fn until_stop<T>(signals: &mut Signals, done: impl Future<Output = T>) -> Option<T> {
+    let mut done = std::pin::pin!(done);
+    loop {
+        tokio::select! {
+            done = &mut done => return Some(done),
+            told = signals.next() => {
+                if matches!(told, Told::Stop) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Whoever asked may be gone; then nobody needs the answer.
+async fn carry_out(request: ControlRequest, options: &RunOptions, node: &mut Node) {
+    match request {
+        ControlRequest::Poll {
+            resource,
+            order,
+            answer,
+        } => {
+            // A run may take its whole deadline: others need not wait for it.
+            let run = node.probe(&resource, order);
+            actix_rt::spawn(async move { answer.send(run.await).ok() });
+        }
+        ControlRequest::Approve {
+            discovery,
+            hash,
+            answer,
+        } => {
+            answer.send(node.approve(&discovery, hash).await).ok();
+        }
+        ControlRequest::Reload { is_dry_run, answer } => {
+            let reloaded = reload(options, node, is_dry_run).await;
+            if let Err(error) = &reloaded {
+                refused(error);
+            }
+            answer.send(reloaded).ok();
+        }
+    }
+}
+
+fn refused(error: &ReloadError) {
+    error!(%error, "configuration refused; the one in force stays");
+}
+
+/// The same for SIGHUP and the command: validate, then show or apply.
+async fn reload(
+    options: &RunOptions,
+    node: &mut Node,
+    is_dry_run: bool,
+) -> Result<ReloadReport, ReloadError> {
+    let refused = |text: String| ReloadError::Configuration { text };
+    let loaded = match options.start() {
         Ok(Start {
             fallback: Some(invalid),
             ..
-        }) => {
-            return error!(error = %invalid, "configuration refused; the one in force stays");
-        }
+        }) => return Err(refused(invalid.to_string())),
         Ok(Start {
             loaded,
             fallback: None,
         }) => loaded,
-        Err(failure) => {
-            return error!(error = %failure, "configuration refused; the one in force stays");
-        }
+        Err(failure) => return Err(refused(failure.to_string())),
     };
-    tell_findings(&loaded);
-    match node.reload(loaded).await {
-        Ok(()) => info!("configuration reloaded"),
-        Err(error) => error!(%error, "configuration refused; the one in force stays"),
+    if is_dry_run {
+        return Ok(node.preview(&loaded));
     }
+    tell_findings(&loaded);
+    Ok(node.reload(loaded).await?)
 }
 
 fn tell_findings(loaded: &Loaded) {
@@ -87,7 +160,7 @@ fn failure(error: &NodeError) -> Failure {
 }
 
 /// What relative paths refer to: the directory of the configuration.
-fn directory_of(config: &Path) -> PathBuf {
+pub(crate) fn directory_of(config: &Path) -> PathBuf {
     let directory = if config.is_dir() {
         Some(config)
     } else {

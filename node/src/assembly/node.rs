@@ -14,14 +14,15 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use arc_swap::ArcSwap;
 use ocelli_actors::{
-    LoneCatalog, OpenCatalogError, RecallError, Runtime, RuntimeParts, Site, StartError,
-    SystemLookup, recall,
+    ApproveError, LoneCatalog, OpenCatalogError, ProbeOrder, Probed, RecallError, Runtime,
+    RuntimeParts, Site, StartError, SystemLookup, recall,
 };
 use ocelli_bus::read::RecordSource;
-use ocelli_bus::{Bus, BusOptions, OpenError, OriginDescription, OriginShare};
-use ocelli_config::{Config, Loaded, write_last_good};
+use ocelli_bus::{Bus, BusOptions, OpenError, OriginDescription, OriginShare, RecoveryReport};
+use ocelli_config::{Config, Loaded, Sources, write_last_good};
 use ocelli_model::clock::{Clock, Rng};
-use ocelli_model::resource::ResourceError;
+use ocelli_model::resource::{ResourceError, ResourceId};
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::access::HttpAccess;
@@ -30,6 +31,7 @@ use super::notices;
 use super::site::{Assembled, Counters, assemble};
 use super::view::AssembledView;
 use crate::clock::RealClock;
+use crate::control::{Control, ControlRequest};
 use crate::http::tls::TlsError;
 use crate::http::{self, ApiState, Listeners};
 use crate::rng::RealRng;
@@ -88,15 +90,18 @@ pub enum NodeError {
 /// A running node.
 pub struct Node {
     bus: Arc<Bus>,
-    runtime: Runtime,
+    pub(super) runtime: Runtime,
     http: ServerHandle,
-    access: HttpAccess,
-    identity: MeshIdentity,
+    pub(super) access: HttpAccess,
+    pub(super) identity: MeshIdentity,
     address: SocketAddr,
-    site: Arc<ArcSwap<Site>>,
-    parked: Arc<ArcSwap<BTreeMap<String, String>>>,
-    counters: Counters,
-    directory: PathBuf,
+    pub(super) site: Arc<ArcSwap<Site>>,
+    pub(super) parked: Arc<ArcSwap<BTreeMap<String, String>>>,
+    /// Polling plugins whose last change failed its trial, and why.
+    pub(super) rolled_back: Arc<ArcSwap<BTreeMap<String, String>>>,
+    pub(super) counters: Counters,
+    pub(super) directory: PathBuf,
+    requests: Option<mpsc::Receiver<ControlRequest>>,
 }
 
 impl Node {
@@ -107,14 +112,9 @@ impl Node {
     pub async fn start(loaded: Loaded, directory: PathBuf) -> Result<Self, NodeError> {
         let clock: Arc<dyn Clock> = Arc::new(RealClock);
         let rng = || Box::new(RealRng::default()) as Box<dyn Rng>;
-        let Loaded {
-            config, sources, ..
-        } = loaded;
+        let (config, sources) = (loaded.config, loaded.sources);
         let data_dir = config.node.data_dir.clone();
-        make_directory(&data_dir)?;
-        let (bus, report) = Bus::open(&data_dir, options_of(&config), Arc::clone(&clock), rng())?;
-        let bus = Arc::new(bus);
-        info!(origin = %report.origin, segments = report.segments, "bus open");
+        let (bus, report) = open_bus(&config, Arc::clone(&clock), rng())?;
         let access = HttpAccess::open(&config)?;
         let identity = MeshIdentity::open(&config, &*clock)?;
         identity.watch(Arc::clone(&clock));
@@ -125,6 +125,7 @@ impl Node {
         let mut counters = Counters::new();
         let Assembled { site, parked } =
             assemble(config, &sources, directory.clone(), &mut counters)?;
+        let site = Arc::new(site);
         let started = clock.monotonic();
         let runtime = Runtime::start(RuntimeParts {
             clock: Arc::clone(&clock),
@@ -137,25 +138,26 @@ impl Node {
             arbiters,
         })
         .await?;
-        if let Err(error) = write_last_good(&data_dir, &sources) {
-            warn!(%error, "last good configuration not kept");
-        }
+        keep_last_good(&data_dir, &sources);
         notices::tell_start(&runtime.events(), &report, &parked);
         actix_rt::spawn(notices::watch_disk(bus.status(), runtime.events()));
         let site = Arc::new(ArcSwap::new(site));
         let parked = Arc::new(ArcSwap::from_pointee(parked));
+        let rolled_back = Arc::<ArcSwap<BTreeMap<_, _>>>::default();
         let view = AssembledView {
             followed: runtime.followed(),
             counters: runtime.counters(),
             catalog,
             site: Arc::clone(&site),
             parked: Arc::clone(&parked),
+            rolled_back: Arc::clone(&rolled_back),
             bus: Arc::clone(&bus),
             clock: Arc::clone(&clock),
             started,
             identity: identity.store(),
         };
-        let http = serve_api(view, listeners)?;
+        let (control, requests) = Control::open();
+        let http = serve_api(view, control, listeners)?;
         info!(%address, "API listens");
         Ok(Self {
             bus,
@@ -166,8 +168,10 @@ impl Node {
             address,
             site,
             parked,
+            rolled_back,
             counters,
             directory,
+            requests: Some(requests),
         })
     }
 
@@ -195,27 +199,30 @@ impl Node {
         self.site.load_full()
     }
 
-    /// Follows another configuration as a difference.
+    /// Requests that change the node, once; dropped, the node takes none.
+    #[must_use]
+    pub fn take_requests(&mut self) -> Option<mpsc::Receiver<ControlRequest>> {
+        self.requests.take()
+    }
+
+    /// Runs a plugin once beside the slots of a resource. The future does not borrow the node.
     ///
     /// # Errors
-    /// [`NodeError`]; the one before stays in force.
-    pub async fn reload(&mut self, loaded: Loaded) -> Result<(), NodeError> {
-        let Loaded {
-            config, sources, ..
-        } = loaded;
-        let directory = self.directory.clone();
-        let data_dir = config.node.data_dir.clone();
-        self.identity.reload(&config)?;
-        self.access.reload(&config)?;
-        let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
-        self.runtime.reload(Arc::clone(&site)).await?;
-        self.site.store(site);
-        let before = self.parked.swap(Arc::new(parked));
-        notices::tell_parked(&self.runtime.events(), &before, &self.parked.load());
-        if let Err(error) = write_last_good(&data_dir, &sources) {
-            warn!(%error, "last good configuration not kept");
-        }
-        Ok(())
+    /// As [`Runtime::probe`].
+    pub fn probe(
+        &self,
+        resource: &ResourceId,
+        order: ProbeOrder,
+    ) -> impl Future<Output = Probed> + use<> {
+        self.runtime.probe(resource, order)
+    }
+
+    /// Accepts the set that a discovery holds under `hash`.
+    ///
+    /// # Errors
+    /// [`ApproveError`]; nothing changed.
+    pub async fn approve(&self, discovery: &str, hash: u128) -> Result<(), ApproveError> {
+        self.runtime.approve(discovery, hash).await
     }
 
     /// Ends all in order; afterwards everything measured is on disk.
@@ -230,15 +237,39 @@ impl Node {
 }
 
 /// Serves what the view shows; the server ends with its handle.
-fn serve_api(view: AssembledView, listeners: Listeners) -> Result<ServerHandle, NodeError> {
+fn serve_api(
+    view: AssembledView,
+    control: Control,
+    listeners: Listeners,
+) -> Result<ServerHandle, NodeError> {
     let state = ApiState {
         records: RecordSource::new(Arc::clone(&view.bus)),
         clock: Arc::clone(&view.clock),
         view: Arc::new(view),
+        control,
     };
     let running = http::serve(state, listeners).map_err(NodeError::Serve)?;
     actix_rt::spawn(running.server);
     Ok(running.handle)
+}
+
+/// What a start falls back to when the configuration cannot be used.
+pub(super) fn keep_last_good(data_dir: &Path, sources: &Sources) {
+    if let Err(error) = write_last_good(data_dir, sources) {
+        warn!(%error, "last good configuration not kept");
+    }
+}
+
+fn open_bus(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    rng: Box<dyn Rng>,
+) -> Result<(Arc<Bus>, RecoveryReport), NodeError> {
+    let data_dir = &config.node.data_dir;
+    make_directory(data_dir)?;
+    let (bus, report) = Bus::open(data_dir, options_of(config), clock, rng)?;
+    info!(origin = %report.origin, segments = report.segments, "bus open");
+    Ok((Arc::new(bus), report))
 }
 
 fn make_directory(path: &Path) -> Result<(), NodeError> {

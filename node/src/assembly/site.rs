@@ -34,7 +34,7 @@ pub type Counters = BTreeMap<String, Arc<PluginCounters>>;
 /// A site and what is left out of it.
 pub struct Assembled {
     /// Ready to run.
-    pub site: Arc<Site>,
+    pub site: Site,
     /// Name of a plugin or credential, and why it is parked.
     pub parked: BTreeMap<String, String>,
 }
@@ -70,6 +70,7 @@ pub fn assemble(
             name: name.into(),
             plugin,
             every,
+            status: Arc::default(),
         }))
     });
     let discoveries = discoveries.collect();
@@ -94,10 +95,7 @@ pub fn assemble(
         credentials,
         own: Arc::new(own),
     });
-    Ok(Assembled {
-        site: Arc::new(site),
-        parked,
-    })
+    Ok(Assembled { site, parked })
 }
 
 fn keep<T, E: std::fmt::Display>(

@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ocelli_actors::{Followed, ResourcePlan, RuntimeCounters, RuntimeCounts, Site};
+use ocelli_actors::{Followed, PairingError, ResourcePlan, RuntimeCounters, RuntimeCounts, Site};
 use ocelli_bus::{Bus, DiskState, LastKind};
 use ocelli_config::sections::discovery::DiscoveryConfig;
 use ocelli_config::sections::polling::PollingConfig;
 use ocelli_federation::identity::{IdentityStore, PeerIdentity, Validity};
-use ocelli_model::catalog::CatalogLog;
+use ocelli_model::catalog::{CatalogLog, State};
 use ocelli_model::clock::{Clock, Monotonic};
+use ocelli_model::resource::Resource;
 use serde_json::{Value, json};
 
 use super::node::options_of;
 use crate::capacity::Limits;
-use crate::http::view::{Check, NodeView, PairView, PluginView, ResourceView};
+use crate::http::discovery_view::DiscoveryView;
+use crate::http::view::{Check, NodeView, PairView, PluginView, ResourceView, Unpaired};
 
 /// What the API looks at.
 pub struct AssembledView {
@@ -33,6 +35,8 @@ pub struct AssembledView {
     pub site: Arc<ArcSwap<Site>>,
     /// What is parked, by name.
     pub parked: Arc<ArcSwap<BTreeMap<String, String>>>,
+    /// Polling plugins whose last change failed its trial, and why.
+    pub rolled_back: Arc<ArcSwap<BTreeMap<String, String>>>,
     /// The bus.
     pub bus: Arc<Bus>,
     /// For ages.
@@ -69,6 +73,7 @@ impl NodeView for AssembledView {
     fn plugins(&self) -> Arc<Vec<PluginView>> {
         let site = self.site.load();
         let parked = self.parked.load();
+        let rolled_back = self.rolled_back.load();
         let followed = self.followed.load();
         let state = self.catalog.state();
         let mut plugins = Vec::new();
@@ -92,6 +97,7 @@ impl NodeView for AssembledView {
                     .unwrap_or_default(),
                 resources: followed.resources.values().filter(is_polled).count(),
                 parked: parked.get(name).cloned(),
+                rolled_back: rolled_back.get(name).cloned(),
             });
         }
         for enrichment in &site.config.enrichments {
@@ -112,14 +118,12 @@ impl NodeView for AssembledView {
                     .unwrap_or_default(),
                 resources: followed.resources.values().filter(is_learnt).count(),
                 parked: parked.get(name).cloned(),
+                rolled_back: None,
             });
         }
         for discovery in &site.config.discoveries {
             let name = discovery.name().as_str();
-            let (kind, interval_ms) = match discovery {
-                DiscoveryConfig::Json(json) => ("json", millis(json.every.get())),
-                DiscoveryConfig::Static(_) => ("static", 0),
-            };
+            let (kind, interval_ms) = discovery_kind(discovery);
             plugins.push(PluginView {
                 name: name.to_owned(),
                 role: "discovery",
@@ -128,10 +132,46 @@ impl NodeView for AssembledView {
                 filter: String::new(),
                 resources: state.sources().get(name).map_or(0, |source| source.len()),
                 parked: parked.get(name).cloned(),
+                rolled_back: None,
             });
         }
         plugins.sort_by(|a, b| a.name.cmp(&b.name));
         Arc::new(plugins)
+    }
+
+    fn discoveries(&self) -> Vec<DiscoveryView> {
+        let site = self.site.load();
+        let parked = self.parked.load();
+        let state = self.catalog.state();
+        let view = |config: &DiscoveryConfig| {
+            let name = config.name().as_str();
+            let (kind, interval_ms) = discovery_kind(config);
+            let mut running = site.discoveries.iter();
+            let instance = running.find(|instance| *instance.name == *name);
+            DiscoveryView {
+                name: name.to_owned(),
+                kind,
+                interval_ms,
+                source: state.sources().get(name).cloned().unwrap_or_default(),
+                last: instance.and_then(|instance| instance.status.last()),
+                parked: parked.get(name).cloned(),
+            }
+        };
+        let mut views: Vec<_> = site.config.discoveries.iter().map(view).collect();
+        views.sort_by(|a, b| a.name.cmp(&b.name));
+        views
+    }
+
+    fn pairing(&self, resource: &Resource, plugin: &str) -> Result<(), Unpaired> {
+        if let Some(reason) = self.parked.load().get(plugin) {
+            let text = format!("plugin {plugin:?} is parked: {reason}");
+            return Err(Unpaired::Refused(text));
+        }
+        let paired = self.site.load().pairing(resource, plugin);
+        paired.map_err(|error| match error {
+            PairingError::Unknown { .. } => Unpaired::Unknown(error.to_string()),
+            _ => Unpaired::Refused(error.to_string()),
+        })
     }
 
     fn status(&self) -> Value {
@@ -178,6 +218,8 @@ impl NodeView for AssembledView {
             "collections": totals,
             "gaps": gaps,
             "parked": &**self.parked.load(),
+            "rolled_back": &**self.rolled_back.load(),
+            "discovery": troubled(&state),
             "bus": {
                 "segments": statistics.segments,
                 "segment_bytes": statistics.segment_bytes,
@@ -264,6 +306,26 @@ impl AssembledView {
         }
         all
     }
+}
+
+/// Kind and interval, ms.
+fn discovery_kind(discovery: &DiscoveryConfig) -> (&'static str, u64) {
+    match discovery {
+        DiscoveryConfig::Json(json) => ("json", millis(json.every.get())),
+        DiscoveryConfig::Static(_) => ("static", 0),
+    }
+}
+
+/// Discoveries that are not as they should be, by name.
+fn troubled(state: &State) -> BTreeMap<&str, Value> {
+    let sources = state.sources().iter().filter_map(|(name, source)| {
+        let held = source.held.as_ref().map(|held| ("held", &held.reason));
+        let failed = source.failure.as_ref();
+        let failed = failed.map(|failure| ("failed", &failure.reason));
+        let (what, reason) = failed.or(held)?;
+        Some((name.as_str(), json!({"state": what, "reason": reason})))
+    });
+    sources.collect()
 }
 
 fn check(name: &'static str, is_ok: bool, otherwise: &str) -> Check {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ocelli_model::secret::Secret;
 use ocelli_model::units::parse_duration;
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
@@ -123,6 +124,10 @@ impl Client {
     /// Nobody listens (69), no answer in time (124), a refusal (4 for what does not exist).
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
         let response = self.open(path, query).await?;
+        self.json(path, response).await
+    }
+
+    async fn json(&self, path: &str, response: Response) -> Result<Value, Failure> {
         let body = self.body(response).await?;
         serde_json::from_slice(&body).map_err(|error| {
             let text = format!(
@@ -131,6 +136,26 @@ impl Client {
             );
             Failure::new(Exit::Failed, format!("{text}: {error}"))
         })
+    }
+
+    /// Has the node do something, by a JSON body; `patience` is how long that may take, if it is
+    /// longer than what answers are waited for.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; 78 for a configuration that cannot be used.
+    pub async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        patience: Duration,
+    ) -> Result<Value, Failure> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let request = self.http.post(url);
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let request = request.body(body.to_string());
+        let response = self.exchange(request, self.wait.max(patience)).await?;
+        self.json(path, response).await
     }
 
     /// Asks for a stream; the answer has begun well.
@@ -152,11 +177,19 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.request(method, url);
+        self.exchange(self.http.request(method, url), self.wait)
+            .await
+    }
+
+    async fn exchange(
+        &self,
+        mut request: RequestBuilder,
+        patience: Duration,
+    ) -> Result<Response, Failure> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
-        let Some(answer) = within(self.wait, request.send()).await else {
+        let Some(answer) = within(patience, request.send()).await else {
             return Err(self.too_slow());
         };
         let response = answer.map_err(|error| self.absent(&error))?;
@@ -232,6 +265,7 @@ impl Client {
         let exit = match status {
             StatusCode::NOT_FOUND => Exit::NotFound,
             StatusCode::BAD_REQUEST => Exit::Usage,
+            StatusCode::UNPROCESSABLE_ENTITY => Exit::Configuration,
             StatusCode::SERVICE_UNAVAILABLE => Exit::Unavailable,
             _ => Exit::Failed,
         };

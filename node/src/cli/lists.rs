@@ -181,6 +181,7 @@ const PLUGIN_COLUMNS: &[Column] = &[
     column("INTERVAL MS", "interval_ms"),
     column("RESOURCES", "resources"),
     column("PARKED", "parked"),
+    wide("ROLLED BACK", "rolled_back"),
     wide("FILTER", "filter"),
 ];
 

@@ -290,6 +290,18 @@ fn shortened(text: &str, is_wide: bool) -> String {
     short
 }
 
+/// Makes the dimensions of an item `name=value` texts, for tables and CSV.
+pub fn dimension_text(item: &mut Value) {
+    if let Some(dimensions) = item.get("dimensions").and_then(Value::as_object) {
+        let pairs = dimensions.iter().map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={text}"),
+            value => format!("{name}={value}"),
+        });
+        let text: Vec<String> = pairs.collect();
+        item["dimensions"] = Value::String(text.join(" "));
+    }
+}
+
 /// RFC 4180: quotes where a cell has a comma, a quote or a line break.
 fn csv(listing: &Listing<'_>) -> String {
     let quote = |cell: String| {

@@ -13,7 +13,8 @@ use super::client::{Client, ConnectOptions};
 use super::exit::{Exit, Failure};
 use super::lists::pages;
 use super::output::{
-    Column, Format, Listing, OutputOptions, Streams, aligned, cell_text, column, wide,
+    Column, Format, Listing, OutputOptions, Streams, aligned, cell_text, column, dimension_text,
+    wide,
 };
 use super::runtime::{block_on, within};
 
@@ -137,7 +138,8 @@ pub(crate) fn values(args: &ValuesArgs, streams: &mut Streams) -> Result<Exit, F
     let query = args.select.query();
     let (items, is_cut) = block_on(pages(&client, "/v1/values", &query, args.limit))?;
     let document = json!({ "items": items, "next": Value::Null });
-    let rows: Vec<Value> = items.into_iter().map(value_row).collect();
+    let mut rows = items;
+    rows.iter_mut().for_each(dimension_text);
     let listing = Listing {
         columns: VALUE_COLUMNS,
         items: &rows,
@@ -149,19 +151,6 @@ pub(crate) fn values(args: &ValuesArgs, streams: &mut Streams) -> Result<Exit, F
         return Ok(Exit::Partial);
     }
     Ok(Exit::Done)
-}
-
-/// What a table shows of a value: its dimensions as `name=value`.
-fn value_row(mut item: Value) -> Value {
-    if let Some(dimensions) = item.get("dimensions").and_then(Value::as_object) {
-        let pairs = dimensions.iter().map(|(name, value)| match value {
-            Value::String(text) => format!("{name}={text}"),
-            value => format!("{name}={value}"),
-        });
-        let text: Vec<String> = pairs.collect();
-        item["dimensions"] = Value::String(text.join(" "));
-    }
-    item
 }
 
 // === subscribe ===

@@ -14,7 +14,7 @@ use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::rt::net::{TcpStream, UnixStream};
-use actix_web::{HttpMessage as _, web};
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use arc_swap::ArcSwap;
 
 use super::access::{AccessList, Caller, Came, Proof, Rule, verdict};
@@ -31,6 +31,8 @@ pub(super) struct Policy {
 #[derive(Debug, Clone, Default)]
 struct Connection {
     is_socket: bool,
+    /// User id of the process at the other end of the socket, as the kernel says.
+    uid: Option<u32>,
     names: Vec<String>,
 }
 
@@ -41,10 +43,20 @@ pub(super) fn note_connection(stream: &dyn Any, data: &mut Extensions) {
         certificates.and_then(<[_]>::first).map(tls::names_of)
     };
     let tls = stream.downcast_ref::<TlsStream<TcpStream>>();
+    let socket = stream.downcast_ref::<UnixStream>();
+    let peer = socket.and_then(|socket| socket.peer_cred().ok());
     data.insert(Connection {
-        is_socket: stream.is::<UnixStream>(),
+        is_socket: socket.is_some(),
+        uid: peer.map(|peer| peer.uid()),
         names: tls.and_then(names).unwrap_or_default(),
     });
+}
+
+/// User id of who asks over the node's socket.
+pub(super) fn peer_uid(request: &HttpRequest) -> Option<u32> {
+    request
+        .conn_data::<Connection>()
+        .and_then(|connection| connection.uid)
 }
 
 /// Runs before every route.

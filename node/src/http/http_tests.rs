@@ -6,7 +6,8 @@ use ocelli_bus::{Bus, BusOptions};
 use ocelli_model::resource::{Resource, ResourceFields};
 use serde_json::{Value, json};
 
-use super::view::{Check, PluginView, ResourceView};
+use super::discovery_view::DiscoveryView;
+use super::view::{Check, PluginView, ResourceView, Unpaired};
 use super::*;
 use crate::clock::RealClock;
 use crate::rng::RealRng;
@@ -41,6 +42,14 @@ impl NodeView for Fixed {
 
     fn plugins(&self) -> Arc<Vec<PluginView>> {
         Arc::new(Vec::new())
+    }
+
+    fn discoveries(&self) -> Vec<DiscoveryView> {
+        Vec::new()
+    }
+
+    fn pairing(&self, _: &Resource, _: &str) -> Result<(), Unpaired> {
+        Ok(())
     }
 
     fn status(&self) -> Value {
@@ -126,6 +135,7 @@ async fn ask(is_ready: bool, paths: &[&str]) -> Vec<(u16, String)> {
     let state = ApiState {
         view,
         records,
+        control: crate::control::Control::open().0,
         clock,
     };
     let running = serve(state, plain(tcp)).unwrap();

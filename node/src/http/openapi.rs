@@ -100,6 +100,22 @@ pub(super) fn rule(method: &Method, pattern: &str) -> Option<Rule> {
     route.map(|route| route.rule)
 }
 
+/// A route of the node's own socket.
+const fn command(
+    path: &'static str,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+) -> Route {
+    Route {
+        path,
+        methods: &["post"],
+        summary,
+        parameters,
+        answers: JSON,
+        rule: Rule::Operate,
+    }
+}
+
 /// All routes.
 pub(super) const ROUTES: &[Route] = &[
     get("/livez", "Whether the process answers", &[], TEXT).open(),
@@ -273,6 +289,35 @@ pub(super) const ROUTES: &[Route] = &[
         answers: JSON,
         rule: Rule::Operate,
     },
+    get(
+        "/v1/discovery",
+        "Discoveries: last run, held sets, failures",
+        &[LIMIT, AFTER, FIELDS],
+        JSON,
+    )
+    .of_node(),
+    get(
+        "/v1/discovery/{id}",
+        "One discovery, with the difference of its last run",
+        &[("id", "Name of the discovery")],
+        JSON,
+    )
+    .of_node(),
+    command(
+        "/v1/discovery/{id}/approve",
+        "Accept a held set; body: hash",
+        &[("id", "Name of the discovery")],
+    ),
+    command(
+        "/v1/poll",
+        "Run a plugin once, write nothing; body: resource, plugin, trace",
+        &[],
+    ),
+    command(
+        "/v1/reload",
+        "Read the configuration again; body: dry_run",
+        &[],
+    ),
     Route {
         path: "/v1/subscribe",
         methods: &["get", "post"],

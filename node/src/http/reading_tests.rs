@@ -77,6 +77,7 @@ pub(super) async fn node() -> Node {
     let state = ApiState {
         view,
         records: RecordSource::new(bus),
+        control: crate::control::Control::open().0,
         clock,
     };
     Node {

@@ -6,8 +6,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::access::Caller;
-use super::view::{PluginView, ResourceView};
+use super::view::PluginView;
 use super::{ApiError, ApiState, ListQuery, page};
+use crate::resource_name;
 
 /// What `/v1/status` tells a caller with a filter, beside the number of resources it sees.
 const STATUS_OF_ALL: [&str; 5] = ["node", "site", "tier", "version", "uptime_s"];
@@ -49,36 +50,10 @@ async fn resource(
         all.iter()
             .filter(|view| ListQuery::passes(own.as_ref(), &view.resource))
     };
-    let mut found: Vec<&ResourceView> = seen().filter(|view| view.id == *id).collect();
-    if found.is_empty() {
-        found = seen().filter(|view| answers_to(view, &id)).collect();
-    }
-    match found.as_slice() {
-        [] => {
-            let message = format!("no resource {id:?}");
-            Err(ApiError::not_found(
-                &message,
-                "list them with /v1/resources",
-            ))
-        }
-        [view] => Ok(HttpResponse::Ok().json(to_json(view))),
-        several => {
-            let ids: Vec<&str> = several
-                .iter()
-                .take(10)
-                .map(|view| view.id.as_str())
-                .collect();
-            let message = format!("{id:?} is the name of {} resources", several.len());
-            let hint = format!("name one of them: {}", ids.join(", "));
-            Err(ApiError::bad_request(&message, &hint))
-        }
-    }
-}
-
-fn answers_to(view: &ResourceView, name: &str) -> bool {
-    let id = view.resource.id();
-    let of_site = name.split_once('/');
-    of_site == Some((id.site(), id.id())) || id.id() == name || view.resource.endpoint() == name
+    let resources: Vec<_> = seen().map(|view| view.resource.clone()).collect();
+    let found = resource_name::find(&resources, &id)?;
+    let view = all.iter().find(|view| view.resource.id() == found.id());
+    Ok(HttpResponse::Ok().json(view.map(to_json)))
 }
 
 async fn plugins(

@@ -14,6 +14,9 @@ use ocelli_model::resource::Resource;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::ApiError;
+use super::control::conflict;
+use super::discovery_view::DiscoveryView;
 use crate::capacity::Limits;
 
 /// A resource with what this node knows of it.
@@ -65,6 +68,29 @@ pub struct PluginView {
     /// Why it does not run, absent if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
+    /// Why its last change is not in force: the trial of it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<String>,
+}
+
+/// Why a plugin does not poll a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unpaired {
+    /// No such plugin.
+    Unknown(String),
+    /// It is parked, or its filter says no.
+    Refused(String),
+}
+
+impl Unpaired {
+    /// 404 or 409.
+    #[must_use]
+    pub fn into_api(self) -> ApiError {
+        match self {
+            Self::Unknown(message) => ApiError::not_found(&message, "list them with /v1/plugins"),
+            Self::Refused(message) => conflict("not_matched", &message, ""),
+        }
+    }
 }
 
 /// One condition of readiness.
@@ -84,6 +110,13 @@ pub trait NodeView: Send + Sync + 'static {
     fn resources(&self) -> Arc<Vec<ResourceView>>;
     /// All plugins, ascending by name.
     fn plugins(&self) -> Arc<Vec<PluginView>>;
+    /// All discoveries, ascending by name.
+    fn discoveries(&self) -> Vec<DiscoveryView>;
+    /// Whether a polling plugin runs against a resource.
+    ///
+    /// # Errors
+    /// [`Unpaired`] with what decided.
+    fn pairing(&self, resource: &Resource, plugin: &str) -> Result<(), Unpaired>;
     /// Name, site, version, counts, warnings: one object.
     fn status(&self) -> Value;
     /// Conditions of readiness: bus recovered, listeners bound, right to poll.

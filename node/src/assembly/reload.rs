@@ -1,0 +1,209 @@
+//! Another configuration for a running node: what would change, a trial, the change.
+//!
+//! Does: tell the difference; run a changed polling plugin once on a resource that it reads well
+//! now, and keep the plugin as it was if the trial fails; apply the rest. Does not: read files.
+//! In: a loaded configuration. Out: [`ReloadReport`].
+//! Invariant: a configuration that cannot be assembled changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ocelli_actors::{ProbeOrder, ResourcePlan, Site};
+use ocelli_config::{Change, Difference, Loaded, difference};
+use ocelli_model::clock::Clock as _;
+use ocelli_model::gap::{GapCause, GapKind};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use super::node::{Node, NodeError, keep_last_good};
+use super::notices;
+use super::site::{Assembled, assemble};
+use crate::clock::RealClock;
+
+/// A trial takes this long at most; a device that was fine answers within seconds.
+const TRIAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why a configuration is not taken; the one in force stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The files cannot be read or used.
+    #[error("{text}")]
+    Configuration {
+        /// Every finding.
+        text: String,
+    },
+    /// The node does not take it.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// What a reload changed, or would.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReloadReport {
+    /// Each change in words, secrets redacted.
+    pub changes: Vec<String>,
+    /// Keys that take effect at the next start only.
+    pub needs_restart: Vec<String>,
+    /// What is taken but should be changed, and items that are left out.
+    pub warnings: Vec<String>,
+    /// Trials of changed polling plugins.
+    pub trials: Vec<Trial>,
+    /// Whether it is in force now.
+    pub is_applied: bool,
+}
+
+/// A changed polling plugin run once before it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The plugin.
+    pub plugin: String,
+    /// Against what; `None`: no resource is read well by it now, so none can tell.
+    pub resource: Option<String>,
+    /// Why it failed; the plugin stays as it was.
+    pub failure: Option<String>,
+}
+
+impl ReloadReport {
+    /// One object. Field names are stable: additions only.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let trials = self.trials.iter().map(|trial| {
+            json!({
+                "plugin": trial.plugin,
+                "resource": trial.resource,
+                "failure": trial.failure,
+                "rolled_back": trial.failure.is_some(),
+            })
+        });
+        json!({
+            "applied": self.is_applied,
+            "changes": self.changes,
+            "needs_restart": self.needs_restart,
+            "warnings": self.warnings,
+            "trials": trials.collect::<Vec<_>>(),
+        })
+    }
+
+    fn of(changes: &Difference, loaded: &Loaded) -> Self {
+        let warnings = loaded.warnings.iter().map(ToString::to_string);
+        let parked = loaded.parked.iter().map(|item| format!("parked: {item}"));
+        Self {
+            changes: changes.changes.iter().map(ToString::to_string).collect(),
+            needs_restart: changes.needs_restart().map(str::to_owned).collect(),
+            warnings: warnings.chain(parked).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Node {
+    /// What a configuration would change; changes nothing.
+    #[must_use]
+    pub fn preview(&self, loaded: &Loaded) -> ReloadReport {
+        let before = self.site();
+        ReloadReport::of(&difference(&before.config, &loaded.config), loaded)
+    }
+
+    /// Follows another configuration as a difference.
+    ///
+    /// # Errors
+    /// [`NodeError`]; the one before stays in force.
+    pub async fn reload(&mut self, loaded: Loaded) -> Result<ReloadReport, NodeError> {
+        let before = self.site();
+        let changes = difference(&before.config, &loaded.config);
+        let mut report = ReloadReport::of(&changes, &loaded);
+        let Loaded {
+            config, sources, ..
+        } = loaded;
+        let data_dir = config.node.data_dir.clone();
+        let directory = self.directory.clone();
+        self.identity.reload(&config)?;
+        self.access.reload(&config)?;
+        let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
+        report.trials = self
+            .try_out(&site, &changed_pollings(&site, &changes))
+            .await;
+        let failed = report.trials.iter().filter_map(|trial| {
+            let failure = trial.failure.clone()?;
+            Some((trial.plugin.clone(), failure))
+        });
+        let failed: BTreeMap<String, String> = failed.collect();
+        let site = Arc::new(site.rolled_back(&before, &failed.keys().cloned().collect()));
+        self.runtime.reload(Arc::clone(&site)).await?;
+        self.site.store(site);
+        let before = self.parked.swap(Arc::new(parked));
+        notices::tell_parked(&self.runtime.events(), &before, &self.parked.load());
+        self.rolled_back.store(Arc::new(failed));
+        keep_last_good(&data_dir, &sources);
+        report.is_applied = true;
+        Ok(report)
+    }
+
+    /// Runs each changed plugin once where it reads well now.
+    async fn try_out(&self, new: &Site, changed: &BTreeSet<String>) -> Vec<Trial> {
+        join_all(changed.iter().map(|plugin| self.try_one(new, plugin))).await
+    }
+
+    async fn try_one(&self, new: &Site, plugin: &str) -> Trial {
+        let Some(plan) = self.reads_well(new, plugin) else {
+            return Trial {
+                plugin: plugin.to_owned(),
+                resource: None,
+                failure: None,
+            };
+        };
+        let resource = plan.resource.id();
+        let trial = Arc::new(new.plan(&plan.resource, plan.epoch, plan.from));
+        let run = self
+            .runtime
+            .probe(resource, ProbeOrder::trial(plugin, trial));
+        let limit = RealClock.monotonic().after(TRIAL_LIMIT);
+        let failure: Option<GapCause> = tokio::select! {
+            // A run that was refused says nothing about the plugin.
+            probed = run => probed.ok().and_then(|report| report.outcome.err()),
+            () = RealClock.sleep_until(limit) => Some(GapKind::Overrun.into()),
+        };
+        match &failure {
+            None => info!(%plugin, %resource, "trial of the change went well"),
+            Some(cause) => warn!(%plugin, %resource, %cause, "change rolled back"),
+        }
+        Trial {
+            plugin: plugin.to_owned(),
+            resource: Some(resource.to_string()),
+            failure: failure.map(|cause| cause.to_string()),
+        }
+    }
+
+    /// A resource whose last slot of the plugin is a batch, and that the new one polls too.
+    fn reads_well(&self, new: &Site, plugin: &str) -> Option<Arc<ResourcePlan>> {
+        let followed = self.runtime.followed();
+        let followed = followed.load();
+        let is_fine = |plan: &&Arc<ResourcePlan>| {
+            let mut pairs = plan.pairs.iter();
+            let pair = pairs.find(|pair| *pair.instance.name == *plugin);
+            let is_read = pair.is_some_and(|pair| {
+                pair.status.last_batch().is_some() && pair.status.open_gap().is_none()
+            });
+            is_read && new.pairing(&plan.resource, plugin).is_ok()
+        };
+        followed.resources.values().find(is_fine).cloned()
+    }
+}
+
+/// Polling plugins that were there before and have other values now.
+fn changed_pollings(new: &Site, changes: &Difference) -> BTreeSet<String> {
+    let is_changed = |name: &str| {
+        changes.changes.iter().any(|change| match change {
+            Change::Changed { item, .. } => {
+                item.section == "polling" && item.name == format!("{name:?}")
+            }
+            _ => false,
+        })
+    };
+    let names = new.pollings.iter().map(|polling| &*polling.instance.name);
+    let changed = names.filter(|name| is_changed(name));
+    changed.map(str::to_owned).collect()
+}
