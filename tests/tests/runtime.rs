@@ -20,7 +20,7 @@ use ocelli_actors::{
 };
 use ocelli_bus::decoder::{Record, record_of};
 use ocelli_bus::payload::Payload;
-use ocelli_bus::record::Lane;
+use ocelli_bus::record::{EntryKind, Lane};
 use ocelli_bus::resolver::Resolver;
 use ocelli_bus::{Bus, BusOptions, Delivery, ReadFrom, Reader, ReaderOptions};
 use ocelli_config::{LoadOptions, Source, Sources, load};
@@ -175,6 +175,12 @@ impl Discovery for Found {
 // === A node ===
 
 fn site() -> Arc<Site> {
+    site_with(3)
+}
+
+/// The first `pollings` of the configuration; the others are left out.
+fn site_with(pollings: usize) -> Arc<Site> {
+    let count = pollings;
     let mut sources = Sources::new();
     sources.push(Source::file("test.toml", CONFIG));
     let loaded = load(
@@ -214,7 +220,7 @@ fn site() -> Arc<Site> {
         status: Arc::default(),
     };
     Arc::new(Site::new(SiteParts {
-        pollings: pollings.collect(),
+        pollings: pollings.take(count).collect(),
         config: Arc::new(loaded.config),
         revision: 1,
         discoveries: vec![Arc::new(found)],
@@ -302,14 +308,17 @@ impl Follower {
                 for entry in entries {
                     let body = entry.body().unwrap();
                     if entry.stream().lane == Lane::Definitions {
-                        if entry.head().kind == ocelli_bus::record::EntryKind::Definition {
+                        if entry.head().kind == EntryKind::Definition {
                             self.resolver.apply(body).unwrap();
                         }
                         continue;
                     }
                     let record =
                         record_of(entry.stream(), entry.view(), body, &mut self.resolver).unwrap();
-                    self.records.push(record);
+                    // What is told of crashes belongs to no pair.
+                    if record.kind != EntryKind::Event {
+                        self.records.push(record);
+                    }
                 }
             }
         };
@@ -455,5 +464,49 @@ async fn slots_tile_beside_bad_neighbours_and_over_a_planned_restart() {
             "{pair:?} lost {lost} slots: {slots:?}"
         );
     }
+    again.stop().await;
+}
+
+#[actix::test]
+async fn pairs_that_end_are_released_and_owe_no_slots_to_the_next_life() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(directory.path()).await;
+    let mut follower = Follower::new(&node.bus);
+    let has_two = |records: &[Record]| counting_pairs().all(|pair| batches_of(records, &pair) > 1);
+    follower.read_until(has_two).await;
+    node.runtime.reload(site_with(0)).await.unwrap();
+    let release_of = |records: &[Record], pair: &PairName| {
+        let is_it =
+            |record: &&Record| record.kind == EntryKind::Released && pair_of(record) == *pair;
+        records.iter().find(is_it).map(|record| record.slot.0)
+    };
+    let is_released =
+        |records: &[Record]| counting_pairs().all(|pair| release_of(records, &pair).is_some());
+    follower.read_until(is_released).await;
+    let ended = slots(&follower.records);
+    for pair in counting_pairs() {
+        let last = ended[&pair].last().unwrap().0;
+        let released = release_of(&follower.records, &pair);
+        assert_eq!(
+            released,
+            Some(last + 1_000),
+            "from the slot after its last one on"
+        );
+    }
+    node.stop().await;
+
+    let again = Node::start(directory.path()).await;
+    let mut follower = Follower::new(&again.bus);
+    let before = |pair: &PairName| ended[pair].iter().filter(|(_, is_batch)| *is_batch).count();
+    let goes_on = |records: &[Record]| {
+        counting_pairs().all(|pair| batches_of(records, &pair) > before(&pair))
+    };
+    follower.read_until(goes_on).await;
+    let restarts = follower.records.iter().filter(|record| {
+        let is_restart = matches!(&record.payload, Payload::Gap(gap)
+            if gap.cause.kind == GapKind::Restart);
+        is_restart && pair_of(record).1 == "counting"
+    });
+    assert_eq!(restarts.count(), 0, "nobody missed what nobody polled");
     again.stop().await;
 }
