@@ -12,6 +12,7 @@ mod from_peers;
 pub mod identity;
 pub mod ingest;
 pub mod link;
+pub mod links;
 mod pace;
 pub mod uplink;
 
