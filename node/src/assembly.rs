@@ -6,11 +6,15 @@
 //! Order at the start: directory, bus, listeners, runtime, API. At a stop: API, runtime, bus.
 
 pub mod access;
+mod desk;
+pub mod federation;
+pub mod links;
 pub mod mesh;
 pub mod node;
 mod notices;
 pub mod reload;
 pub mod site;
 pub mod view;
+mod wanted;
 
 pub use node::{Node, NodeError};

@@ -30,6 +30,7 @@ mod gaps;
 mod guard;
 mod health;
 mod lines;
+mod links;
 mod list;
 mod metrics_route;
 mod nodes;
@@ -165,6 +166,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(control::routes)
         .configure(gaps::routes)
         .configure(events::routes)
+        .configure(links::routes)
         .configure(metrics_route::routes)
         .configure(nodes::routes)
         .configure(openapi::routes);

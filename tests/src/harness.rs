@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub mod http;
+pub mod mesh;
 pub mod node;
 pub mod process;
 pub mod prometheus;

@@ -1,8 +1,7 @@
 //! Who this node is to others: its certificate opened, compared with its configuration, watched.
 //!
 //! Does: open `[identity]`, refuse a certificate of another node, exchange it at a reload, warn
-//! before it ends. Does not: dial or accept: links between nodes are not assembled yet, and what
-//! asks for one is parked with that reason.
+//! before it ends. Does not: dial or accept (`federation`).
 //! In: a configuration. Out: [`MeshIdentity`], names with reasons for the list of parked items.
 
 use std::collections::BTreeMap;
@@ -15,6 +14,7 @@ use ocelli_federation::identity::{
     FileError, IdentityError, IdentityMaterial, IdentitySettings, IdentityStore, NodeIdentity,
     PeerIdentity, SiteScope, Validity,
 };
+use ocelli_federation::link::{RESET_KEY_BYTES, reset_key_of};
 use ocelli_model::clock::{Clock, WallMs};
 use rustls::time_provider::DefaultTimeProvider;
 use tracing::{error, info, warn};
@@ -65,6 +65,7 @@ pub enum MeshIdentityError {
 /// A node's identity, if it has one.
 pub struct MeshIdentity {
     store: Option<Arc<IdentityStore>>,
+    reset_key: [u8; RESET_KEY_BYTES],
 }
 
 impl MeshIdentity {
@@ -74,13 +75,21 @@ impl MeshIdentity {
     /// [`MeshIdentityError`]; an expired certificate is none, it is only warned about.
     pub fn open(config: &Config, clock: &dyn Clock) -> Result<Self, MeshIdentityError> {
         let Some(material) = material_of(config)? else {
-            return Ok(Self { store: None });
+            let reset_key = [0; RESET_KEY_BYTES];
+            return Ok(Self {
+                store: None,
+                reset_key,
+            });
         };
         let store = IdentityStore::new(&material, Arc::new(DefaultTimeProvider))?;
         check_own(&store.own(), config)?;
         tell_validity(&store.own(), clock.wall());
         info!(identity = %store.own().identity, "identity open");
-        Ok(Self { store: Some(store) })
+        let reset_key = reset_key_of(material.key.expose());
+        Ok(Self {
+            store: Some(store),
+            reset_key,
+        })
     }
 
     /// Reads the files again. Whether there is an identity at all changes at a restart only.
@@ -104,6 +113,12 @@ impl MeshIdentity {
         self.store.clone()
     }
 
+    /// By which neighbours of this node's former process see that it is gone.
+    #[must_use]
+    pub const fn reset_key(&self) -> [u8; RESET_KEY_BYTES] {
+        self.reset_key
+    }
+
     /// Warns before the certificate ends, for as long as the node runs.
     pub fn watch(&self, clock: Arc<dyn Clock>) {
         let Some(store) = self.store.clone() else {
@@ -121,26 +136,18 @@ impl MeshIdentity {
 /// What a node of this configuration cannot do yet, by name.
 #[must_use]
 pub fn not_assembled(config: &Config) -> BTreeMap<String, String> {
-    let upstreams = config
-        .upstreams
-        .iter()
-        .map(|upstream| format!("upstream {}", upstream.name));
-    let peers = config
-        .peers
-        .iter()
-        .map(|peer| format!("peer {}", peer.name));
-    let quic = config.listen.quic.map(|_| "listen.quic".to_owned());
     let issuer = config.ca.issuer.then(|| "ca.issuer".to_owned());
     let origins = config
         .origins
         .iter()
         .map(|origin| format!("origin {}", origin.site));
-    let all = upstreams
-        .chain(peers)
-        .chain(quic)
-        .chain(issuer)
-        .chain(origins);
-    let reason = "links between nodes are not in this version: checked, not in force";
+    let token = config
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.token.as_ref());
+    let token = token.map(|_| "identity.token".to_owned());
+    let reason = "not in this version: checked, not in force";
+    let all = issuer.into_iter().chain(origins).chain(token);
     all.map(|name| (name, reason.to_owned())).collect()
 }
 

@@ -51,7 +51,7 @@ impl Files {
         let text = format!(
             "[node]\nmesh = \"acme\"\nsite = \"dc1\"\nname = \"n1\"\ndata_dir = {:?}\n{node}\n\
              [identity]\ncertificate = {:?}\nkey = {:?}\nroots = [{:?}]\n\
-             [[upstream]]\nname = \"emea\"\nconnect = [\"localhost\"]\n",
+             [[origin]]\nmatch = \"*\"\n",
             self.path("data"),
             self.path("node.pem"),
             self.path("node-key.pem"),
@@ -124,5 +124,5 @@ fn an_expired_certificate_does_not_keep_a_node_from_reading_what_it_holds() {
 fn what_is_checked_and_not_in_force_is_named() {
     let files = Files::new();
     let names: Vec<String> = not_assembled(&files.config("")).into_keys().collect();
-    assert_eq!(names, ["upstream emea"]);
+    assert_eq!(names, ["origin *"]);
 }

@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::access::HttpAccess;
+use super::federation::{Federation, FederationError, FederationParts};
 use super::mesh::{MeshIdentity, MeshIdentityError};
 use super::notices;
 use super::site::{Assembled, Counters, assemble};
@@ -82,6 +83,9 @@ pub enum NodeError {
     /// Who the node is to others.
     #[error(transparent)]
     Identity(#[from] MeshIdentityError),
+    /// Links to others.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
     /// The API server.
     #[error("cannot serve the API: {0}")]
     Serve(std::io::Error),
@@ -94,6 +98,7 @@ pub struct Node {
     http: ServerHandle,
     pub(super) access: HttpAccess,
     pub(super) identity: MeshIdentity,
+    pub(super) federation: Option<Federation>,
     address: SocketAddr,
     pub(super) site: Arc<ArcSwap<Site>>,
     pub(super) parked: Arc<ArcSwap<BTreeMap<String, String>>>,
@@ -139,6 +144,7 @@ impl Node {
         })
         .await?;
         keep_last_good(&data_dir, &sources);
+        let federation = link_up((&identity, &bus, &clock), &site.config).await?;
         notices::tell_start(&runtime.events(), &report, &parked);
         actix_rt::spawn(notices::watch_disk(bus.status(), runtime.events()));
         let site = Arc::new(ArcSwap::new(site));
@@ -155,6 +161,7 @@ impl Node {
             clock: Arc::clone(&clock),
             started,
             identity: identity.store(),
+            links: federation.as_ref().map(Federation::links),
         };
         let (control, requests) = Control::open();
         let http = serve_api(view, control, listeners)?;
@@ -165,6 +172,7 @@ impl Node {
             http,
             access,
             identity,
+            federation,
             address,
             site,
             parked,
@@ -229,11 +237,33 @@ impl Node {
     pub async fn drain(self) {
         self.http.stop(true).await;
         self.runtime.drain(DRAIN_LIMIT).await;
+        if let Some(federation) = self.federation {
+            federation.stop().await;
+        }
         if let Err(error) = self.bus.drain().await {
             error!(%error, "bus not drained");
         }
         info!("drained");
     }
+}
+
+/// The thread of links, where the node is somebody to others.
+async fn link_up(
+    (identity, bus, clock): (&MeshIdentity, &Arc<Bus>, &Arc<dyn Clock>),
+    config: &Config,
+) -> Result<Option<Federation>, FederationError> {
+    let Some(store) = identity.store() else {
+        return Ok(None);
+    };
+    let parts = FederationParts {
+        identity: store,
+        reset_key: identity.reset_key(),
+        bus: Arc::clone(bus),
+        clock: Arc::clone(clock),
+    };
+    let federation = Federation::start(parts, config).await?;
+    info!(address = %federation.address(), "links listen");
+    Ok(Some(federation))
 }
 
 /// Serves what the view shows; the server ends with its handle.

@@ -133,6 +133,9 @@ impl Node {
         let failed: BTreeMap<String, String> = failed.collect();
         let site = Arc::new(site.rolled_back(&before, &failed.keys().cloned().collect()));
         self.runtime.reload(Arc::clone(&site)).await?;
+        if let Some(federation) = &self.federation {
+            federation.follow(&site.config).await;
+        }
         self.site.store(site);
         let before = self.parked.swap(Arc::new(parked));
         notices::tell_parked(&self.runtime.events(), &before, &self.parked.load());

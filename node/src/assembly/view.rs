@@ -18,6 +18,7 @@ use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::resource::Resource;
 use serde_json::{Value, json};
 
+use super::links::Links;
 use super::node::options_of;
 use crate::capacity::Limits;
 use crate::http::discovery_view::DiscoveryView;
@@ -45,6 +46,8 @@ pub struct AssembledView {
     pub started: Monotonic,
     /// Who the node is to others; `None`: nobody.
     pub identity: Option<Arc<IdentityStore>>,
+    /// Links; `None`: the node has none.
+    pub links: Option<Arc<Links>>,
 }
 
 impl NodeView for AssembledView {
@@ -240,7 +243,22 @@ impl NodeView for AssembledView {
             .plan()
             .iter()
             .any(|entry| entry.owner == self.site.load().config.node.name.as_str());
+        let down = self.links.as_ref().map(|links| links.list());
+        let down = down.unwrap_or_default().into_iter();
+        // Told, but no reason to send readers away: what is held is served all the same.
+        let down = down.filter(|view| !view.is_up && !view.cursor.is_empty());
+        let links = down.map(|view| {
+            let for_ms = self.clock.wall().0.saturating_sub(view.since.0).max(0);
+            let reason = view.error.as_deref().unwrap_or("not reached yet");
+            format!("{} is down for {} s: {reason}", view.id, for_ms / 1_000)
+        });
+        let links: Vec<String> = links.collect();
         vec![
+            Check {
+                name: "links",
+                is_ok: true,
+                detail: links.join("; "),
+            },
             check(
                 "bus",
                 is_writable,
@@ -256,6 +274,10 @@ impl NodeView for AssembledView {
 
     fn identity(&self) -> Option<Arc<PeerIdentity>> {
         self.identity.as_ref().map(|store| store.own())
+    }
+
+    fn links(&self) -> Option<Arc<Links>> {
+        self.links.clone()
     }
 
     fn refused_peers(&self) -> BTreeMap<&'static str, u64> {

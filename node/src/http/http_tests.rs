@@ -73,6 +73,10 @@ impl NodeView for Fixed {
         None
     }
 
+    fn links(&self) -> Option<Arc<crate::assembly::links::Links>> {
+        None
+    }
+
     fn refused_peers(&self) -> std::collections::BTreeMap<&'static str, u64> {
         std::collections::BTreeMap::new()
     }

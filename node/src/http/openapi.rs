@@ -247,6 +247,28 @@ pub(super) const ROUTES: &[Route] = &[
         &["application/x-ndjson", "text/csv"],
     ),
     get(
+        "/v1/links",
+        "Links to other nodes: who, which way, since when, how far behind",
+        &[LIMIT, AFTER, FIELDS],
+        JSON,
+    )
+    .of_node(),
+    get(
+        "/v1/links/{id}",
+        "One link",
+        &[("id", "Its `id` in the list")],
+        JSON,
+    )
+    .of_node(),
+    Route {
+        path: "/v1/links/{id}",
+        methods: &["delete"],
+        summary: "Forget a link that has ended",
+        parameters: &[("id", "Its `id` in the list")],
+        answers: JSON,
+        rule: Rule::Operate,
+    },
+    get(
         "/v1/nodes",
         "Nodes whose data is held here: who, how old, what is missing",
         &[LIMIT, AFTER, FIELDS],

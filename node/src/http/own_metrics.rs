@@ -11,8 +11,8 @@ mod runtime;
 use ocelli_federation::identity::Validity;
 use ocelli_model::schema::MetricKind;
 
-use super::ApiState;
 use super::exposition::{Exposition, Format, Histogram, Labels, Number, Sample, TooManySeries};
+use super::{ApiState, links};
 
 /// One series of ocelli's own.
 #[derive(Debug, Clone)]
@@ -70,6 +70,7 @@ pub(super) fn render(state: &ApiState, format: Format) -> Result<String, TooMany
     let statistics = state.records.bus().statistics();
     let mut rows = node_rows(state);
     rows.extend(identity_rows(state));
+    rows.extend(link_rows(state));
     rows.extend(bus::rows(state.records.bus(), &statistics));
     rows.extend(runtime::rows(&state.view.runtime()));
     rows.extend(process::rows());
@@ -126,6 +127,25 @@ fn node_rows(state: &ApiState) -> Vec<OwnMetric> {
         let parked_now = of_role().filter(|plugin| plugin.parked.is_some());
         rows.push(OwnMetric::gauge(plugins, count(of_role().count())).of("role", role));
         rows.push(OwnMetric::gauge(parked, count(parked_now.count())).of("role", role));
+    }
+    rows
+}
+
+/// Links, by direction and name: a node has as many as the endpoint lets in.
+fn link_rows(state: &ApiState) -> Vec<OwnMetric> {
+    let up = ("ocelli_link_up", "1 while the link stands.");
+    let lag = (
+        "ocelli_link_lag_records",
+        "Records held here that the neighbour has not acknowledged.",
+    );
+    let mut rows = Vec::new();
+    let links = state.view.links().map(|links| links.list());
+    for view in links.unwrap_or_default() {
+        let is_up = OwnMetric::gauge(up, f64::from(u8::from(view.is_up)));
+        rows.push(is_up.of("link", &view.id));
+        if let Some(records) = links::lag_records(&view.cursor, state) {
+            rows.push(OwnMetric::gauge(lag, records as f64).of("link", &view.id));
+        }
     }
     rows
 }

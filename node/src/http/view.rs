@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::ApiError;
 use super::control::conflict;
 use super::discovery_view::DiscoveryView;
+use crate::assembly::links::Links;
 use crate::capacity::Limits;
 
 /// A resource with what this node knows of it.
@@ -125,6 +126,8 @@ pub trait NodeView: Send + Sync + 'static {
     fn runtime(&self) -> RuntimeCounts;
     /// Who the node is to others; `None`: nobody.
     fn identity(&self) -> Option<Arc<PeerIdentity>>;
+    /// Links to others; `None`: the node has none.
+    fn links(&self) -> Option<Arc<Links>>;
     /// Neighbours that were refused since the start, by reason.
     fn refused_peers(&self) -> BTreeMap<&'static str, u64>;
     /// What bounds the disk; free bytes are the bus's to say.

@@ -1,0 +1,195 @@
+//! A mesh of real processes on loopback: an authority, and nodes of any tier.
+//!
+//! Does: make a root and certificates, write configurations, start `ocelli run`, wait until ready.
+//! Does not: put anything between nodes (`relay`). In: who stands above whom. Out: [`Mesh`], whose
+//! nodes end when dropped.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use ocelli_federation::identity::{
+    AuthorityDirectory, CertificateRequest, DAY_MS, Grant, NodeIdentity, NodeKey, SiteScope, Tier,
+    random_serial, write_key,
+};
+use ocelli_model::clock::{Clock as _, WallMs};
+use ocelli_node::clock::RealClock;
+use ocelli_node::rng::RealRng;
+
+use super::http::Client;
+use super::process::{Running, tail};
+use super::{built_binary, free_tcp_port, free_udp_port, wait_for};
+
+/// Name of every mesh of the harness.
+pub const MESH: &str = "test";
+
+/// A node of the mesh.
+#[derive(Debug)]
+pub struct MeshNode {
+    /// Its process.
+    pub running: Running,
+    /// Its API.
+    pub client: Client,
+    /// UDP port of its links.
+    pub quic: u16,
+    folder: PathBuf,
+}
+
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub struct MeshNodeOptions {
+    /// Its tier.
+    pub tier: Tier,
+    /// Its site, region or global; the node is called `n1`.
+    pub site: String,
+    /// UDP ports on loopback that it sends to, each an upstream of its own.
+    pub upstreams: Vec<u16>,
+    /// Further configuration.
+    pub config: String,
+}
+
+/// An authority and its nodes, by site.
+pub struct Mesh {
+    folder: PathBuf,
+    authority: AuthorityDirectory,
+    /// Nodes by the name of their site.
+    pub nodes: BTreeMap<String, MeshNode>,
+}
+
+impl Mesh {
+    /// An authority in `folder`, and no node yet.
+    ///
+    /// # Panics
+    /// If the folder takes no files.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        let (now, mut rng) = (RealClock.wall(), RealRng::default());
+        let made = AuthorityDirectory::init(&folder.join("ca"), MESH, 30, (now, &mut rng));
+        Self {
+            folder: folder.into(),
+            authority: made.expect("a new folder takes an authority"),
+            nodes: BTreeMap::new(),
+        }
+    }
+
+    /// Starts a node and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it is not ready within twenty seconds.
+    pub fn start(&mut self, options: &MeshNodeOptions) -> &mut MeshNode {
+        let folder = self.folder.join(&options.site);
+        std::fs::create_dir_all(&folder).expect("the test's folder takes folders");
+        self.issue(&folder, options);
+        let (http, quic) = (free_tcp_port(), free_udp_port());
+        let text = self.text_of(&folder, options, (http, quic));
+        std::fs::write(folder.join("ocelli.toml"), text).expect("the folder takes files");
+        let mut node = MeshNode {
+            running: MeshNode::spawn(&folder),
+            client: Client::new(http),
+            quic,
+            folder,
+        };
+        node.wait_ready();
+        self.nodes.insert(options.site.clone(), node);
+        self.node(&options.site)
+    }
+
+    /// The node of a site.
+    ///
+    /// # Panics
+    /// If none was started.
+    pub fn node(&mut self, site: &str) -> &mut MeshNode {
+        self.nodes.get_mut(site).expect("the node was started")
+    }
+
+    fn issue(&self, folder: &Path, options: &MeshNodeOptions) {
+        let identity = NodeIdentity::new(MESH, options.tier, &options.site, "n1");
+        let identity = identity.expect("a plain name is one");
+        let key = NodeKey::generate().expect("keys can be made");
+        let now = RealClock.wall();
+        let scope = match options.tier {
+            Tier::Site => SiteScope::of_site(&options.site),
+            _ => SiteScope::Every,
+        };
+        let grant = Grant {
+            identity: identity.clone(),
+            scope,
+            serial: random_serial(&mut RealRng::default()),
+            not_before: WallMs(now.0 - DAY_MS),
+            not_after: WallMs(now.0 + 20 * DAY_MS),
+        };
+        let request = CertificateRequest::of_key(&key, &identity).expect("the key is ours");
+        let issued = self.authority.issue(&request, &grant, now);
+        let issued = issued.expect("the authority issues");
+        std::fs::write(folder.join("node.pem"), issued.certificate_pem).expect("a file");
+        write_key(&folder.join("node-key.pem"), &key.to_pem()).expect("a file");
+    }
+
+    fn text_of(
+        &self,
+        folder: &Path,
+        options: &MeshNodeOptions,
+        (http, quic): (u16, u16),
+    ) -> String {
+        let mut text = format!(
+            "[node]\nmesh = \"{MESH}\"\ntier = \"{}\"\nsite = \"{}\"\nname = \"n1\"\n\
+             data_dir = {:?}\n\n[identity]\ncertificate = \"node.pem\"\nkey = \"node-key.pem\"\n\
+             roots = [{:?}]\n\n[listen]\nhttp = \"127.0.0.1:{http}\"\n",
+            options.tier,
+            options.site,
+            folder.join("data"),
+            self.folder.join("ca/root.pem"),
+        );
+        if options.tier != Tier::Site {
+            text += &format!("quic = \"127.0.0.1:{quic}\"\n");
+        }
+        for port in &options.upstreams {
+            text += &format!(
+                "\n[[upstream]]\nname = \"up-{port}\"\nconnect = [\"127.0.0.1:{port}\"]\n"
+            );
+        }
+        text + "\n" + &options.config
+    }
+}
+
+impl MeshNode {
+    fn spawn(folder: &Path) -> Running {
+        let mut command = Command::new(built_binary("ocelli"));
+        command
+            .args(["run", "--log", "json", "--config"])
+            .arg(folder.join("ocelli.toml"));
+        Running::start("ocelli", command, folder)
+    }
+
+    /// Starts the node again after it ended.
+    ///
+    /// # Panics
+    /// As [`Mesh::start`].
+    pub fn start_again(&mut self) {
+        self.running = Self::spawn(&self.folder);
+        self.wait_ready();
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn wait_ready(&mut self) {
+        let (running, client) = (&mut self.running, &self.client);
+        wait_for(
+            "a node of the mesh to be ready",
+            Duration::from_secs(20),
+            || {
+                assert!(
+                    !running.has_ended(),
+                    "the node ended: {}",
+                    tail(&running.stderr())
+                );
+                client.get("/readyz").filter(|(status, _)| *status == 200)
+            },
+        );
+    }
+}
