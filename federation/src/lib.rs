@@ -1,7 +1,7 @@
 //! Table of contents of `ocelli-federation`: what nodes of a mesh say to each other.
 //!
-//! Does: identity and scopes, QUIC links, frames, uplink, ingest. Does not: store (`bus`), poll,
-//! read configuration files.
+//! Does: identity and scopes, QUIC links, frames, uplink, ingest, subscriptions. Does not:
+//! store (`bus`), poll, read configuration files.
 //! In: blocks of the bus, certificates, what assembly decided. Out: blocks for the bus, states of
 //! links.
 
@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod link;
 pub mod links;
 mod pace;
+pub mod subscribe;
 pub mod uplink;
 
 pub use from_peers::FromPeers;

@@ -86,6 +86,16 @@ impl Filter {
         }
     }
 
+    /// Both at once, in the vocabulary of this one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let parts = vec![self.expression, other.expression];
+        Self {
+            expression: Expression::And(parts),
+            vocabulary: self.vocabulary,
+        }
+    }
+
     /// The parsed form.
     #[must_use]
     pub fn expression(&self) -> &Expression {

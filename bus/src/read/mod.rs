@@ -6,6 +6,7 @@
 //! readers of a node.
 
 mod cursor;
+mod cursor_pace;
 mod records;
 mod selection;
 mod seq_order;
@@ -13,7 +14,8 @@ mod source;
 mod subscription;
 
 pub use cursor::{CURSOR_BYTES_MAX, CURSOR_TEXT_BYTES_MAX, Cursor, CursorTextError};
-pub use records::{RecordRenderer, render_cursor, render_lag, render_missing, render_trimmed};
+pub use cursor_pace::CursorPace;
+pub use records::{RecordRenderer, render_cursor};
 pub use selection::Selection;
 pub use seq_order::{ORDER_HELD_MAX, ORDER_HOLES_MAX, ORDER_LAG, Ordered, SeqOrder};
 pub use source::{RecordSource, SourceError};

@@ -14,6 +14,7 @@ use ocelli_model::schema::GroupSchema;
 use serde::Serialize;
 
 use super::cursor::Cursor;
+use super::subscription::Item;
 use crate::decoder::Record;
 use crate::payload::Payload;
 use crate::record::StreamId;
@@ -30,6 +31,16 @@ impl RecordRenderer {
     #[must_use]
     pub fn new(projection: Projection) -> Self {
         Self { projection }
+    }
+
+    /// Appends an item of a subscription as a line.
+    pub fn render_item(&self, item: &Item, into: &mut Vec<u8>) {
+        match item {
+            Item::Record(record) => self.render(record, into),
+            Item::Lag { skipped } => render_lag(*skipped, into),
+            Item::Missing { stream, range } => render_missing(*stream, *range, into),
+            Item::Trimmed { from, to } => render_trimmed(*from, *to, into),
+        }
     }
 
     /// Appends a record as a line. Kinds that have no line of their own are left out.
@@ -155,14 +166,14 @@ pub fn render_cursor(cursor: &Cursor, into: &mut Vec<u8>) {
 }
 
 /// Appends a line that says how many batches were passed over for newer ones.
-pub fn render_lag(skipped: u64, into: &mut Vec<u8>) {
+fn render_lag(skipped: u64, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"type\":\"lag\"");
     member(into, "skipped", &skipped);
     into.extend_from_slice(b"}\n");
 }
 
 /// Appends a line that says that retention was faster than the reader.
-pub fn render_trimmed(from: LogPosition, to: LogPosition, into: &mut Vec<u8>) {
+fn render_trimmed(from: LogPosition, to: LogPosition, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"type\":\"gap\",\"cause\":\"retention\"");
     member(into, "from", &from.to_string());
     member(into, "to", &to.to_string());
@@ -170,7 +181,7 @@ pub fn render_trimmed(from: LogPosition, to: LogPosition, into: &mut Vec<u8>) {
 }
 
 /// Appends a line that says which seqs of a stream `order=seq` waited for in vain.
-pub fn render_missing(stream: StreamId, range: SeqRange, into: &mut Vec<u8>) {
+fn render_missing(stream: StreamId, range: SeqRange, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"type\":\"lag\"");
     member(into, "origin", &stream.origin);
     member(into, "missing_first_seq", &range.first.0);

@@ -39,7 +39,7 @@ impl TimeProvider for TestTime {
 }
 
 /// Numbers that differ.
-pub(crate) struct Counter(pub(super) u64);
+pub(crate) struct Counter(pub(crate) u64);
 
 impl Rng for Counter {
     fn next_u64(&mut self) -> u64 {

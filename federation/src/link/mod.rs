@@ -30,5 +30,7 @@ pub use quic::{
 pub use statistics::{FrameCounts, LinkStatistics};
 
 #[cfg(test)]
+pub(crate) use quic::bed;
+#[cfg(test)]
 #[path = "testing_tests.rs"]
 pub(crate) mod testing;

@@ -19,9 +19,8 @@ use futures_util::future::{Either, select};
 use ocelli_bus::decoder::Record;
 use ocelli_bus::payload::Payload;
 use ocelli_bus::read::{
-    Cursor, Include, Item, Mode, ORDER_LAG, RecordRenderer, StartFrom, Subscription,
-    SubscriptionError, SubscriptionRequest, render_cursor, render_lag, render_missing,
-    render_trimmed,
+    Cursor, CursorPace, Include, Item, Mode, ORDER_LAG, RecordRenderer, StartFrom, Subscription,
+    SubscriptionError, SubscriptionRequest, render_cursor,
 };
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::influx::InfluxRenderer;
@@ -39,12 +38,8 @@ use super::{ApiError, ApiState};
 const KNOWN: [&str; 7] = [
     "from", "cursor", "format", "mode", "order", "rebase", "include",
 ];
-/// Cursors up to this length follow each batch; longer ones come each second (design §9).
-const CURSOR_EACH_BYTES_MAX: usize = 512;
 /// Longest cursor that is an SSE id.
 const EVENT_ID_BYTES_MAX: usize = 8 * 1024;
-/// How often a long cursor comes.
-const CURSOR_EVERY: Duration = Duration::from_secs(1);
 /// An idle `sse` stream says that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Panoptes' group and metric of a poll's outcome.
@@ -288,9 +283,7 @@ struct Writer {
     influx: InfluxRenderer,
     resources: HashMap<ResourceId, (Arc<Resource>, ResourceJson)>,
     line: Vec<u8>,
-    cursor_bytes: usize,
-    cursor_at: Option<Monotonic>,
-    has_new: bool,
+    cursor: CursorPace,
 }
 
 impl Writer {
@@ -304,14 +297,12 @@ impl Writer {
             influx: InfluxRenderer::new(projection),
             resources: HashMap::new(),
             line: Vec::new(),
-            cursor_bytes: 0,
-            cursor_at: None,
-            has_new: false,
+            cursor: CursorPace::default(),
         }
     }
 
     fn write(&mut self, item: &Item, into: &mut Vec<u8>) {
-        self.has_new = true;
+        self.cursor.note_item();
         self.line.clear();
         match item {
             Item::Record(record) if self.format == Format::Ndjson => {
@@ -320,10 +311,7 @@ impl Writer {
             Item::Record(record) if self.format == Format::Influx && is_batch(record) => {
                 return self.write_influx(record, into);
             }
-            Item::Record(record) => self.records.render(record, &mut self.line),
-            Item::Lag { skipped } => render_lag(*skipped, &mut self.line),
-            Item::Missing { stream, range } => render_missing(*stream, *range, &mut self.line),
-            Item::Trimmed { from, to } => render_trimmed(*from, *to, &mut self.line),
+            item => self.records.render_item(item, &mut self.line),
         }
         if self.line.is_empty() {
             return;
@@ -396,10 +384,7 @@ impl Writer {
 
     /// A cursor line, or the id of an event: after each item while it is short, else each second.
     fn write_cursor(&mut self, of: &Subscription, now: Monotonic, into: &mut Vec<u8>) {
-        let is_due = self
-            .cursor_at
-            .is_none_or(|last| now.since(last) >= CURSOR_EVERY);
-        if !self.with_cursors || !self.has_new || (self.is_long() && !is_due) {
+        if !self.with_cursors || !self.cursor.is_due(now) {
             return;
         }
         self.line.clear();
@@ -420,13 +405,7 @@ impl Writer {
             self.line.push(b'\n');
         }
         into.extend_from_slice(&self.line);
-        self.cursor_bytes = self.line.len();
-        (self.cursor_at, self.has_new) = (Some(now), false);
-    }
-
-    /// Whether the last cursor line was too long to follow each item.
-    fn is_long(&self) -> bool {
-        self.cursor_bytes > CURSOR_EACH_BYTES_MAX
+        self.cursor.told(self.line.len(), now);
     }
 }
 

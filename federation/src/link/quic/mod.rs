@@ -26,7 +26,7 @@ pub use transport::{RESET_KEY_BYTES, TlsError, reset_key_of};
 
 #[cfg(test)]
 #[path = "bed_tests.rs"]
-pub(super) mod bed;
+pub(crate) mod bed;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]

@@ -180,6 +180,12 @@ impl RequestStream {
         }
     }
 
+    /// Ends when the peer takes no more, or the link has ended. Cancel safe.
+    pub async fn gone(&self) {
+        // Either way nothing that is sent arrives.
+        self.send.stopped().await.ok();
+    }
+
     async fn read_piece(&mut self) -> Result<Option<Piece>, RequestError> {
         let head = self.reader.head().await.map_err(broken)?;
         let Some(head) = head else {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage as _, HttpRequest};
 use ocelli_config::sections::http::Role;
-use ocelli_model::filter::{Expression, Filter};
+use ocelli_model::filter::Filter;
 
 use super::quota::{Pace, Slot, Slots};
 use crate::http::ApiError;
@@ -83,13 +83,7 @@ impl Caller {
 /// Both filters at once.
 pub(in crate::http) fn both(one: Option<Filter>, other: Option<Filter>) -> Option<Filter> {
     match (one, other) {
-        (Some(one), Some(other)) => {
-            let parts = vec![one.expression().clone(), other.expression().clone()];
-            Some(Filter::of_expression(
-                Expression::And(parts),
-                one.vocabulary(),
-            ))
-        }
+        (Some(one), Some(other)) => Some(one.and(other)),
         (one, other) => one.or(other),
     }
 }
