@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ocelli_bus::read::RecordSource;
 use ocelli_bus::{Bus, OriginDescription, OriginFacts};
 use ocelli_config::Config;
 use ocelli_federation::FromPeers;
@@ -21,6 +22,7 @@ use ocelli_federation::link::{
     DialFacts, Dialer, DialerOptions, Link, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts,
     Offer, Offers, OpenEndpointError, RESET_KEY_BYTES, Standing, WelcomeFacts,
 };
+use ocelli_federation::subscribe::SubscriptionServer;
 use ocelli_federation::uplink::{UplinkEnd, UplinkPolicy, UplinkRun, run_uplink, uplink_cursor};
 use ocelli_model::clock::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -42,6 +44,8 @@ const LINKS_PER_ADDRESS_MAX: usize = 64;
 const INGEST_SHARE: u64 = 4;
 /// Most bytes of blocks in flight that a dialler is allowed.
 const IN_FLIGHT_MAX: u64 = 8 << 20;
+/// Subscriptions over links, of all who dial in: what HTTP has without a setting.
+const SUBSCRIPTIONS_MAX: usize = 256;
 /// Refusals that wait to be told; more are only counted.
 const AUDITS_MAX: usize = 64;
 /// Orders to the thread; a reload is one.
@@ -172,6 +176,7 @@ struct Shared {
     links: Arc<Links>,
     ingest: Arc<IngestNode>,
     from_peers: Arc<FromPeers>,
+    subscriptions: Arc<SubscriptionServer>,
     desk: Arc<Desk>,
     roll_back: watch::Sender<bool>,
     audits: parking_lot::Mutex<Option<mpsc::Receiver<Audit>>>,
@@ -184,7 +189,10 @@ impl Shared {
         let (bus, clock) = (Arc::clone(&parts.bus), Arc::clone(&parts.clock));
         let no_quota = Box::new(|_, _: Option<&OriginDescription>| OriginQuota::default());
         let ingest = IngestNode::new(bus, clock, Arc::clone(&from_peers), no_quota, audits);
+        let records = RecordSource::new(Arc::clone(&parts.bus));
+        let clock = Arc::clone(&parts.clock);
         Self {
+            subscriptions: SubscriptionServer::new(records, clock, SUBSCRIPTIONS_MAX),
             desk: Desk::new(Arc::clone(&parts.clock)),
             parts,
             links,
@@ -286,7 +294,29 @@ async fn accept(mut offers: Offers, shared: Arc<Shared>, is_open: bool) {
             continue;
         }
         // Bounded by the endpoint: it lets no more in than there may be links.
-        tokio::spawn(take(offer, Arc::clone(&shared)));
+        match offer.hello().role {
+            Role::Client => tokio::spawn(serve(offer, Arc::clone(&shared))),
+            _ => tokio::spawn(take(offer, Arc::clone(&shared))),
+        };
+    }
+}
+
+/// Answers the subscriptions of a client. It writes no origin and sends no blocks.
+async fn serve(offer: Offer, shared: Arc<Shared>) {
+    let peer = offer.peer().identity.to_string();
+    match offer.welcome(welcome_of(&shared)).await {
+        Ok(link) => {
+            let closed = Arc::clone(&shared.subscriptions).serve_link(link).await;
+            info!(%peer, reason = %closed, "a client has left");
+        }
+        Err(closed) => info!(%peer, error = %closed, "a client left before it was welcomed"),
+    }
+}
+
+fn welcome_of(shared: &Shared) -> WelcomeFacts {
+    WelcomeFacts {
+        origin: shared.parts.bus.origin(),
+        ingest_bytes_in_flight_max: IN_FLIGHT_MAX,
     }
 }
 
@@ -301,16 +331,15 @@ async fn take(offer: Offer, shared: Arc<Shared>) {
             .refuse(RefuseCode::DuplicateOrigin, reason, hint)
             .await;
     };
-    let facts = WelcomeFacts {
-        origin: shared.parts.bus.origin(),
-        ingest_bytes_in_flight_max: IN_FLIGHT_MAX,
-    };
-    let link: Arc<dyn Link> = match offer.welcome(facts).await {
+    let link = match offer.welcome(welcome_of(&shared)).await {
         Ok(link) => link,
         Err(closed) => {
             return info!(%peer, error = %closed, "a node left before it was welcomed");
         }
     };
+    let serving = Arc::clone(&shared.subscriptions).serve_link(Arc::clone(&link));
+    let serving = tokio::spawn(serving);
+    let link: Arc<dyn Link> = link;
     seat.take(&link);
     let direction = match role {
         Role::Peer => Direction::Peer,
@@ -320,6 +349,7 @@ async fn take(offer: Offer, shared: Arc<Shared>) {
     let id = shared.links.taken(direction, &link, clock.wall());
     info!(%peer, link = %id, "link taken");
     let end = run_ingest(Arc::clone(&link), Arc::clone(&shared.ingest)).await;
+    serving.abort();
     shared
         .links
         .ended(&id, &link, (&end.to_string(), clock.wall()));
