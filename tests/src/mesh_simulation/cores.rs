@@ -33,13 +33,13 @@ impl World {
             return;
         }
         if end == 1 {
-            self.from_below(node, id, message);
+            self.told_from_below(node, id, message);
         } else if self.nodes[node].uplinks[index].line == Some(id) {
-            self.from_above(node, index, id, message);
+            self.told_from_above(node, index, id, message);
         }
     }
 
-    fn from_below(&mut self, node: usize, id: LineId, message: Message) {
+    fn told_from_below(&mut self, node: usize, id: LineId, message: Message) {
         if let Message::Hello(origin) = message {
             self.said_hello(node, id, origin);
             return;
@@ -101,7 +101,7 @@ impl World {
         self.ingest(node, id, IngestInput::Arrived(arrived));
     }
 
-    fn from_above(&mut self, node: usize, index: usize, id: LineId, message: Message) {
+    fn told_from_above(&mut self, node: usize, index: usize, id: LineId, message: Message) {
         let input = match message {
             Message::Welcome => {
                 self.welcomed(node, index);
