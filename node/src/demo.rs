@@ -1,19 +1,30 @@
-//! `ocelli demo`: a node, simulated switches and this machine, in a minute of anybody's time.
+//! `ocelli demo`: a mesh, simulated switches and this machine, in a minute of anybody's time.
 //!
-//! Does: start simulator and node in a temporary directory on free ports, subscribe to the node as
-//! anybody would, show live rates, sum up at the end. Does not: leave anything behind.
+//! Does: start a mesh (`tiers`) or, here, one node with its simulator in a temporary directory on
+//! free ports, subscribe to it, show live rates, sum up at the end. Does not: leave anything
+//! behind.
 //! In: [`DemoOptions`]. Out: tables on stdout while it runs and a summary; with `-o json` the
 //! summary alone. Words go to stderr.
 //! Full: the subscriber waits when the screen is slow; the bus keeps what it has not read yet.
 
+mod authority;
+mod child;
 mod configuration;
+mod feed;
+mod hops;
 mod human;
 mod live;
+mod mesh;
+mod relay;
 #[cfg(test)]
 #[path = "demo/samples_tests.rs"]
 mod samples;
+mod story;
 mod summary;
+mod tiers;
+mod wire;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +35,7 @@ use ocelli_bus::read::{
 };
 use ocelli_config::Loaded;
 use ocelli_model::clock::{Clock, Monotonic, WallMs};
+use tempfile::TempDir;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::assembly::Node;
@@ -39,6 +51,8 @@ use summary::Summary;
 
 /// Interfaces of each simulated switch.
 const INTERFACES: u32 = 48;
+/// Address of the first switch.
+const FIRST_SWITCH: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
 /// Records between subscriber and screen: a slot of a thousand switches comes within one.
 const RECORDS_WAITING_MAX: usize = 1_024;
 /// Without an end by `--for` the demo ends at a signal, or after this.
@@ -51,12 +65,28 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 /// # Errors
 /// A [`Failure`] if simulator or node do not start, or stdout is gone.
 pub fn run(options: &DemoOptions, streams: &mut Streams) -> Result<Exit, Failure> {
+    match (options.nodes, options.story) {
+        (1, false) => one_node(options, streams),
+        (1, true) => {
+            let text = "a story needs a link to cut, and one node has none";
+            Err(Failure::new(Exit::Usage, text).hint("leave --nodes out"))
+        }
+        _ => tiers::run(options, streams),
+    }
+}
+
+fn temporary_directory() -> Result<TempDir, Failure> {
     let directory = tempfile::Builder::new().prefix("ocelli-demo-").tempdir();
-    let directory = directory.map_err(|error| {
+    directory.map_err(|error| {
         let text = format!("cannot make a temporary directory: {error}");
         Failure::new(Exit::Failed, text).hint("set TMPDIR to a directory that you may write to")
-    })?;
-    let simulator = simulate(options, directory.path())?;
+    })
+}
+
+fn one_node(options: &DemoOptions, streams: &mut Streams) -> Result<Exit, Failure> {
+    let directory = temporary_directory()?;
+    let place = (configuration::SITE, FIRST_SWITCH);
+    let simulator = simulate(options, directory.path(), place)?;
     let loaded = configuration::load(directory.path(), options.every)?;
     let system = actix_rt::System::new();
     let shown = system.block_on(show(options, streams, loaded, directory.path()));
@@ -73,13 +103,20 @@ fn failed(error: &dyn std::fmt::Display) -> Failure {
 }
 
 /// Starts the switches and writes the file that the node discovers them by.
-fn simulate(options: &DemoOptions, directory: &Path) -> Result<Simulator, Failure> {
+fn simulate(
+    options: &DemoOptions,
+    directory: &Path,
+    (site, base): (&str, Ipv4Addr),
+) -> Result<Simulator, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(RealClock);
     let simulated = SimulateOptions {
         agents: options.switches,
         port: 0,
         interfaces: INTERFACES,
-        site: configuration::SITE.to_owned(),
+        site: site.to_owned(),
+        base,
+        // Else all sites would have the same traffic.
+        seed: u64::from(base.octets()[1]),
         ..SimulateOptions::default()
     };
     let simulator = Simulator::start(&simulated, Arc::clone(&clock)).map_err(|e| failed(&e))?;
@@ -122,7 +159,7 @@ async fn show(
         every: options.every,
         is_shown: matches!(options.output.format, Format::Table | Format::Wide),
         live: Live::default(),
-        summary: Summary::default(),
+        summary: Summary::new(1),
     };
     let until = started.after(options.duration.unwrap_or(DURATION_MAX));
     let followed = screen.follow(receiver, (signals, until), streams).await;

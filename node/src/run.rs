@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use ocelli_config::Loaded;
+use rustix::process::Signal as KernelSignal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -23,6 +24,9 @@ use crate::control::ControlRequest;
 /// A [`Failure`] with one clear line: configuration (78), anything else that keeps it from
 /// starting (1).
 pub fn run(options: &RunOptions) -> Result<Exit, Failure> {
+    if let Some(parent) = options.parent {
+        end_with(parent)?;
+    }
     let Start { loaded, fallback } = options.start()?;
     if options.check {
         return Ok(Exit::Done);
@@ -34,6 +38,22 @@ pub fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let directory = directory_of(&options.config.config);
     let system = actix_rt::System::new();
     system.block_on(serve(options, loaded, directory))
+}
+
+/// Has the kernel send SIGTERM once the parent has ended.
+fn end_with(parent: u32) -> Result<(), Failure> {
+    let asked = rustix::process::set_parent_process_death_signal(Some(KernelSignal::TERM));
+    asked.map_err(|error| failed(&format!("cannot follow the end of {parent}: {error}")))?;
+    // It may have ended before the kernel knew.
+    let present = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if present.and_then(|pid| u32::try_from(pid).ok()) != Some(parent) {
+        return Err(failed(&format!("the parent {parent} has ended")));
+    }
+    Ok(())
+}
+
+fn failed(text: &str) -> Failure {
+    Failure::new(Exit::Failed, text)
 }
 
 async fn serve(options: &RunOptions, loaded: Loaded, directory: PathBuf) -> Result<Exit, Failure> {

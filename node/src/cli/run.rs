@@ -31,6 +31,9 @@ pub struct RunOptions {
     /// Validate the configuration and exit: 0 if it is good, 78 if not.
     #[arg(long)]
     pub check: bool,
+    /// End when this process, which started the node, ends: for a demo's nodes.
+    #[arg(long, hide = true, value_name = "PID")]
+    pub parent: Option<u32>,
 }
 
 /// What a node starts with.

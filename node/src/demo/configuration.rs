@@ -23,9 +23,23 @@ const EVERY: &str = "every = \"2s\"";
 /// Loopback, any free port.
 const LISTEN: &str = "listen.http=127.0.0.1:0";
 
+/// The last line of the example's node; what follows is what a site does.
+const NODE_END: &str = "data_dir = \"data\"\n";
+
+/// What a site of a mesh discovers and polls: the example without its node.
+pub(super) fn site_part(every: Duration) -> String {
+    let text = with_slot(every);
+    let part = text.split_once(NODE_END).map_or("", |(_, part)| part);
+    part.to_owned()
+}
+
+fn with_slot(every: Duration) -> String {
+    TEXT.replace(EVERY, &format!("every = \"{}ms\"", every.as_millis()))
+}
+
 /// Loads the example as if it lay in `directory`.
 pub(super) fn load(directory: &Path, every: Duration) -> Result<Loaded, Failure> {
-    let text = TEXT.replace(EVERY, &format!("every = \"{}ms\"", every.as_millis()));
+    let text = with_slot(every);
     let mut sources = Sources::new();
     sources.push(Source::file(directory.join("demo.toml"), text));
     let listen = override_of_option(LISTEN).map_err(|error| Failure::new(Exit::Failed, error))?;
@@ -53,6 +67,14 @@ mod tests {
             .map(|polling| polling.every().get())
             .collect();
         assert_eq!(intervals, [Duration::from_millis(1_500); 2]);
+    }
+
+    #[test]
+    fn a_site_of_a_mesh_polls_what_the_example_polls() {
+        let part = site_part(Duration::from_secs(3));
+        assert!(!part.contains("[node]"), "{part}");
+        assert_eq!(part.matches("every = \"3000ms\"").count(), 2, "{part}");
+        assert!(part.contains("[[discovery]]"), "{part}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a demo shows while it runs: the busiest interfaces and this machine.
 //!
 //! Does: keep the last batch's rates of each device, rank them, lay them out. Does not: print.
-//! In: [`Record`]s. Out: two tables as text.
+//! In: [`Record`]s, or [`Line`]s of the API. Out: two tables as text.
 //! Invariant: a device whose slot became a gap shows no rates: old ones would look like new ones.
 
 use std::collections::BTreeMap;
@@ -11,14 +11,15 @@ use ocelli_bus::payload::Payload;
 use ocelli_model::batch::{Batch, Verdict};
 
 use super::human::bit_rate;
+use super::wire::Line;
 use crate::cli::output::aligned;
 
 /// Interfaces shown: with the rest they fit a terminal of 24 lines.
 const LINKS_SHOWN: usize = 10;
 /// Bits of a byte, for counters in bytes.
-const BITS: f64 = 8.0;
+pub(super) const BITS: f64 = 8.0;
 /// The loopback device carries what never left the machine.
-const LOOPBACK: &str = "lo";
+pub(super) const LOOPBACK: &str = "lo";
 
 /// The last rates of each device and of this machine.
 #[derive(Debug, Default)]
@@ -29,21 +30,21 @@ pub(super) struct Live {
 
 /// One interface in one slot; rates in bit/s.
 #[derive(Debug)]
-struct Link {
-    name: String,
-    inward: Option<f64>,
-    outward: Option<f64>,
-    verdict: Verdict,
+pub(super) struct Link {
+    pub(super) name: String,
+    pub(super) inward: Option<f64>,
+    pub(super) outward: Option<f64>,
+    pub(super) verdict: String,
 }
 
 /// This machine in one slot; network in bit/s.
 #[derive(Debug, Default)]
-struct Machine {
-    load1: Option<f64>,
-    cpu_percent: Option<f64>,
-    memory_percent: Option<f64>,
-    received: Option<f64>,
-    sent: Option<f64>,
+pub(super) struct Machine {
+    pub(super) load1: Option<f64>,
+    pub(super) cpu_percent: Option<f64>,
+    pub(super) memory_percent: Option<f64>,
+    pub(super) received: Option<f64>,
+    pub(super) sent: Option<f64>,
 }
 
 impl Live {
@@ -66,6 +67,24 @@ impl Live {
         }
     }
 
+    /// Takes what a line says that came over HTTP.
+    pub(super) fn take_line(&mut self, line: &Line) {
+        match line.kind.as_str() {
+            "batch" => {
+                if let Some(links) = line.links() {
+                    self.links.insert(line.device(), links);
+                }
+                if let Some(machine) = line.machine() {
+                    self.machine = machine;
+                }
+            }
+            "gap" => {
+                self.links.remove(&line.device());
+            }
+            _ => {}
+        }
+    }
+
     /// Whether an interface has a rate.
     pub(super) fn has_rates(&self) -> bool {
         self.links.values().flatten().any(|link| link.peak() > 0.0)
@@ -82,7 +101,7 @@ impl Live {
         let mut rows = vec![texts(["DEVICE", "INTERFACE", "IN", "OUT", "VERDICT"])];
         rows.extend(ranked.iter().take(LINKS_SHOWN).map(|(device, link)| {
             let (inward, outward) = (bit_rate(link.inward), bit_rate(link.outward));
-            texts([device, &link.name, &inward, &outward, link.verdict.as_str()])
+            texts([device, &link.name, &inward, &outward, &link.verdict])
         }));
         let mut text = aligned(&rows, is_styled);
         text.push_str(&format!(
@@ -201,7 +220,7 @@ fn links_of(batch: &Batch) -> Option<Vec<Link>> {
             name: group.key(row).to_owned(),
             inward: group.rate("bits_in", row),
             outward: group.rate("bits_out", row),
-            verdict: *verdict,
+            verdict: verdict.as_str().to_owned(),
         })
     };
     Some((0..group.len()).filter_map(link).collect())

@@ -7,7 +7,7 @@ use super::*;
 
 /// Two batches, the second 90 ms late, one of them twice, and a gap of two slots.
 fn summary() -> Summary {
-    let mut summary = Summary::default();
+    let mut summary = Summary::new(1);
     let rows: &[_] = &[("Gi1", &[(10, Rate)][..]), ("Gi2", &[(0, First)][..])];
     let first = batch("a", 1, &[("interface", &["bits_in"], rows)]);
     let second = batch("b", 2, &[("interface", &["bits_in"], rows)]);
@@ -46,7 +46,7 @@ fn the_line_says_the_same_and_nothing_of_lags_without_a_batch() {
         text.contains("10 ms after the collection (p99 90 ms)"),
         "{text}"
     );
-    let text = Summary::default().to_string();
+    let text = Summary::new(1).to_string();
     assert!(
         text.contains("gaps: none") && !text.contains("p99"),
         "{text}"
@@ -55,7 +55,7 @@ fn the_line_says_the_same_and_nothing_of_lags_without_a_batch() {
 
 #[test]
 fn no_more_lags_are_kept_than_the_limit_and_the_newest_stay() {
-    let mut summary = Summary::default();
+    let mut summary = Summary::new(1);
     (0..LAGS_MAX).for_each(|_| summary.note_lag(1));
     summary.note_lag(5);
     assert_eq!(summary.lags_ms.len(), LAGS_MAX);
