@@ -36,7 +36,8 @@ pub use ledger::{
     scope_of,
 };
 pub use material::{
-    IdentityMaterial, IdentitySettings, list_of, write_certificate, write_key, write_lists,
+    IdentityMaterial, IdentitySettings, ReadKeyError, list_of, write_certificate, write_key,
+    write_lists,
 };
 pub use name::{IdentityNameError, NodeIdentity};
 pub use ocelli_model::tier::Tier;

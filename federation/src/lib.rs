@@ -2,6 +2,8 @@
 //!
 //! Does: identity and scopes, QUIC links, frames, uplink, ingest, subscriptions. Does not:
 //! store (`bus`), poll, read configuration files.
+//! Does: identity and scopes, joining and leaving, QUIC links, frames, uplink, ingest.
+//! Does not: store (`bus`), poll, read configuration files.
 //! In: blocks of the bus, certificates, what assembly decided. Out: blocks for the bus, states of
 //! links.
 
@@ -13,6 +15,7 @@ pub mod identity;
 pub mod ingest;
 pub mod link;
 pub mod links;
+pub mod membership;
 mod pace;
 pub mod subscribe;
 pub mod uplink;

@@ -173,6 +173,12 @@ impl CertificateRequest {
         Self::parse(&key.request(identity)?)
     }
 
+    /// The public key.
+    #[cfg(test)]
+    pub(super) fn key_bytes(&self) -> &[u8] {
+        self.public_key.der_bytes()
+    }
+
     /// The identity that its sender would like to have.
     #[must_use]
     pub const fn asked(&self) -> Option<&NodeIdentity> {

@@ -18,6 +18,7 @@ use super::files::{
     read_secret, replace,
 };
 use super::ledger::{IssuedCertificate, Ledger, LedgerEntry, Proof, SignRefused, TOKENS_MAX};
+use super::material::list_of;
 use super::peer::{PeerIdentity, Serial};
 use super::revocation::{RevocationError, RevocationList};
 use super::scope::SiteScope;
@@ -172,6 +173,15 @@ impl AuthorityDirectory {
         Ok(self
             .authority
             .revocations(ledger.list_number(), &list, now)?)
+    }
+
+    /// The revocation list as it was written last, DER: whoever revoked, this process or another.
+    ///
+    /// # Errors
+    /// [`DirectoryError::File`].
+    pub fn written_list(&self) -> Result<Vec<u8>, DirectoryError> {
+        let bytes = read(&self.path.join("crl.pem"), FILE_BYTES_MAX)?;
+        Ok(list_of(bytes))
     }
 
     /// Issues what the operator orders. `not_after` ends with the root at the latest.

@@ -12,6 +12,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use super::files::{
     self, FILE_BYTES_MAX, FileError, MODE_PUBLIC, MODE_SECRET, make_directory, read, read_secret,
 };
+use super::joining::{NodeKey, NodeKeyError};
 use super::store::IdentityError;
 use super::trust::{ROOTS_MAX, Trust, hex};
 
@@ -47,16 +48,46 @@ pub struct IdentityMaterial {
     pub lists: Vec<Vec<u8>>,
 }
 
+impl IdentitySettings {
+    /// The roots, PEM.
+    ///
+    /// # Errors
+    /// [`FileError`] of the first that cannot be read.
+    pub fn read_roots(&self) -> Result<Vec<Vec<u8>>, FileError> {
+        let roots = self.roots.iter();
+        roots.map(|path| read(path, FILE_BYTES_MAX)).collect()
+    }
+
+    /// The node's key, for a request.
+    ///
+    /// # Errors
+    /// [`ReadKeyError`].
+    pub fn read_key(&self) -> Result<NodeKey, ReadKeyError> {
+        let pem = String::from_utf8(read_secret(&self.key)?);
+        // What is no text is no key either; the reader says so.
+        Ok(NodeKey::from_pem(&Secret::new(pem.unwrap_or_default()))?)
+    }
+}
+
+/// Why a key cannot be used for a request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadKeyError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What is in it.
+    #[error("identity.key: {0}")]
+    Key(#[from] NodeKeyError),
+}
+
 impl IdentityMaterial {
     /// Reads all files.
     ///
     /// # Errors
     /// [`FileError`] of the first that cannot be read.
     pub fn read(settings: &IdentitySettings) -> Result<Self, FileError> {
-        let mut roots = Vec::with_capacity(settings.roots.len());
-        for path in &settings.roots {
-            roots.push(read(path, FILE_BYTES_MAX)?);
-        }
+        let roots = settings.read_roots()?;
         let mut lists = read_lists(&settings.directory)?;
         if let Some(path) = settings.crl.as_ref().filter(|path| path.exists()) {
             lists.push(list_of(read(path, FILE_BYTES_MAX)?));

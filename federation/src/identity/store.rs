@@ -140,6 +140,18 @@ impl IdentityStore {
         Arc::clone(&self.current.load().own)
     }
 
+    /// What this node shows in handshakes, its own certificate first.
+    #[must_use]
+    pub fn own_chain(&self) -> Vec<CertificateDer<'static>> {
+        self.current.load().certified.cert.clone()
+    }
+
+    /// What judges validity.
+    #[must_use]
+    pub fn time(&self) -> Arc<dyn TimeProvider> {
+        Arc::clone(&self.time)
+    }
+
     /// Whom it trusts now.
     #[must_use]
     pub fn trust(&self) -> Trust {

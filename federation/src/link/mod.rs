@@ -23,9 +23,10 @@ pub use dialer::{Dialer, DialerOptions, FactsSource, MemberState, Standing, TlsS
 pub use limits::{BudgetError, LinkBudget};
 pub use memory::{MEMORY_QUEUE_FRAMES, MemoryFacts, MemoryLink, MemorySwitches, memory_pair};
 pub use quic::{
-    AdmissionStatistics, DialError, DialFacts, GreetError, IncomingRequest, MeshEndpoint,
-    MeshOptions, NodeFacts, Offer, Offers, OpenEndpointError, Piece, QuicLink, RESET_KEY_BYTES,
-    RequestError, RequestLimits, RequestStream, TlsError, WelcomeFacts, reset_key_of,
+    AdmissionStatistics, AskError, DialError, DialFacts, GreetError, GuardedLinks, IncomingRequest,
+    MeshEndpoint, MeshOptions, NeighboursList, NodeFacts, Offer, Offers, OpenEndpointError, Piece,
+    QuicLink, RESET_KEY_BYTES, RequestError, RequestLimits, RequestStream, SigningOffer, Signings,
+    TlsError, WelcomeFacts, ask_to_sign, reset_key_of,
 };
 pub use statistics::{FrameCounts, LinkStatistics};
 

@@ -20,11 +20,13 @@ use tracing::{debug, info};
 
 use super::admission::{Admission, AdmissionStatistics, Admitted, Verdict};
 use super::closing;
+use super::guard::{Guard, GuardedLinks, end_if_refused};
 use super::handshake::{DialFacts, GreetError, Greeting, NodeFacts};
 use super::link::{LinkCore, QuicLink};
 use super::reception::{Offer, Reception};
+use super::signing::{SigningDoor, Signings};
 use super::transport::{RESET_KEY_BYTES, TlsError, client_config, endpoint_config, server_config};
-use crate::identity::{PeerIdentity, SERVER_NAME};
+use crate::identity::{IdentityStore, PeerIdentity, SERVER_NAME};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::limits::{BudgetError, HANDSHAKE_MAX, LinkBudget, OFFERS_MAX};
 use crate::link::waiting::within;
@@ -124,11 +126,13 @@ struct EndpointCore {
     clock: Arc<dyn Clock>,
     admission: Arc<Admission>,
     links: Arc<LinkList>,
+    guard: Arc<Guard>,
+    signing: Mutex<Option<Arc<SigningDoor>>>,
 }
 
 /// Live links, for what concerns all of them.
 #[derive(Default)]
-struct LinkList(Mutex<BTreeMap<usize, Weak<LinkCore>>>);
+pub(super) struct LinkList(Mutex<BTreeMap<usize, Weak<LinkCore>>>);
 
 impl MeshEndpoint {
     /// Opens the socket and starts to take peers. Call it inside the runtime that is to carry them.
@@ -158,6 +162,8 @@ impl MeshEndpoint {
             clock: options.clock,
             admission: Admission::new(links_max, options.links_per_address_max),
             links: Arc::default(),
+            guard: Arc::default(),
+            signing: Mutex::default(),
         });
         let (sender, offers) = mpsc::channel(OFFERS_MAX);
         let accepting = tokio::spawn(accept(Arc::clone(&core), sender));
@@ -210,11 +216,33 @@ impl MeshEndpoint {
             node: &core.node,
             clock: &core.clock,
             inbox_bytes: core.budget.inbox_bytes(),
+            guard: &core.guard,
         };
         let greeted = greeting.dial(connection, facts).await;
         let (link, link_core) = greeted.map_err(|source| DialError::Greet { address, source })?;
         core.links.add(&link_core);
+        // Trust may have changed since the handshake.
+        end_if_refused(&link_core, core.guard.check(&link_core.connection));
         Ok(link)
+    }
+
+    /// From now on every peer is judged by `identity` before Welcome and once its link stands, and
+    /// revocation lists travel on every link; `membership::guard_links` does the rest. `None`: the
+    /// endpoint has its guard already.
+    #[must_use]
+    pub fn guard(&self, identity: Arc<IdentityStore>) -> Option<GuardedLinks> {
+        let core = &self.core;
+        let parts = (Arc::clone(&core.links), Arc::clone(&core.clock));
+        core.guard.post(identity, parts)
+    }
+
+    /// From now on nodes may ask for certificates here, for `membership::run_issuer`. Nodes without
+    /// one get so far only if TLS lets them in (`Admission::NodesAndJoining`).
+    #[must_use]
+    pub fn take_signings(&self, identity: Arc<IdentityStore>) -> Signings {
+        let (door, signings) = SigningDoor::new(identity);
+        *self.core.signing.lock() = Some(door);
+        signings
     }
 
     /// Closes the links whose peers `judge` finds a reason against; how many there were. For a new
@@ -295,7 +323,7 @@ impl LinkList {
         links.insert(link.connection.stable_id(), Arc::downgrade(link));
     }
 
-    fn live(&self) -> Vec<Arc<LinkCore>> {
+    pub(super) fn live(&self) -> Vec<Arc<LinkCore>> {
         let links = self.0.lock();
         let live = links.values().filter_map(Weak::upgrade);
         live.filter(|link| link.inbox.ended().is_none()).collect()
@@ -380,15 +408,21 @@ async fn greet(
             return;
         }
     };
-    let links = Arc::clone(&core.links);
+    let (links, guard) = (Arc::clone(&core.links), Arc::clone(&core.guard));
     let reception = Reception {
         node: Arc::clone(&core.node),
         clock: Arc::clone(&core.clock),
         inbox_bytes: core.budget.inbox_bytes(),
-        register: Arc::new(move |link| links.add(link)),
+        register: Arc::new(move |link| {
+            links.add(link);
+            end_if_refused(link, guard.check(&link.connection));
+        }),
+        guard: Arc::clone(&core.guard),
+        signing: core.signing.lock().clone(),
     };
     match reception.receive(connection, place).await {
-        Ok(offer) => {
+        Ok(None) => debug!(%address, "a node asks for a certificate"),
+        Ok(Some(offer)) => {
             // Nobody takes offers any more: the endpoint stops, dropping closes the connection.
             if offers.send(offer).await.is_err() {
                 debug!(%address, "peer came while the endpoint stops");

@@ -14,8 +14,9 @@ use quinn::{Connection, SendStream};
 use rustls_pki_types::CertificateDer;
 
 use super::closing;
+use super::guard::Guard;
 use super::link::{Established, LinkCore, QuicLink};
-use super::reader::{FrameReader, ReadFrameError};
+use super::reader::{FrameReader, Head, ReadFrameError};
 use super::streams::closed_of_write;
 use crate::frame::{
     Control, Features, FrameError, FrameKind, Hello, RefuseCode, Role, VersionRange, Welcome,
@@ -102,6 +103,7 @@ pub(super) struct Greeting<'a> {
     pub(super) node: &'a NodeFacts,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) inbox_bytes: usize,
+    pub(super) guard: &'a Arc<Guard>,
 }
 
 impl Greeting<'_> {
@@ -171,6 +173,7 @@ impl Greeting<'_> {
             clock: Arc::clone(self.clock),
             place: None,
             inbox_bytes: self.inbox_bytes,
+            guard: Arc::clone(self.guard),
         };
         Ok(QuicLink::start(established, send, reader))
     }
@@ -227,22 +230,37 @@ impl GreetError {
 
 /// Who the peer is; TLS has verified its certificate.
 pub(super) fn identity_of(connection: &Connection) -> Result<Arc<PeerIdentity>, PeerIdentityError> {
+    let chain = chain_of(connection);
+    let leaf = chain.first().ok_or(PeerIdentityError::NoIdentity)?;
+    PeerIdentity::from_certificate(leaf).map(Arc::new)
+}
+
+/// What the peer showed in the TLS handshake, its own certificate first.
+pub(super) fn chain_of(connection: &Connection) -> Vec<CertificateDer<'static>> {
     let chain = connection
         .peer_identity()
         .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let leaf = chain.as_ref().and_then(|chain| chain.first());
-    let leaf = leaf.ok_or(PeerIdentityError::NoIdentity)?;
-    PeerIdentity::from_certificate(leaf).map(Arc::new)
+    chain.map_or_else(Vec::new, |chain| *chain)
 }
 
 /// The frame that begins a control stream, of either side.
 pub(super) async fn first_frame(reader: &mut FrameReader) -> Result<Control, ReadFrameError> {
-    let Some(head) = reader.head().await? else {
-        return Err(ReadFrameError::Truncated {
-            found: 0,
-            needed: crate::frame::HEAD_BYTES,
-        });
-    };
+    let head = first_head(reader).await?;
+    first_control(reader, head).await
+}
+
+/// The head of the first frame of a stream.
+pub(super) async fn first_head(reader: &mut FrameReader) -> Result<Head, ReadFrameError> {
+    let needed = crate::frame::HEAD_BYTES;
+    let head = reader.head().await?;
+    head.ok_or(ReadFrameError::Truncated { found: 0, needed })
+}
+
+/// The first frame itself, if it may begin a control stream.
+pub(super) async fn first_control(
+    reader: &mut FrameReader,
+    head: Head,
+) -> Result<Control, ReadFrameError> {
     if !matches!(
         head.kind,
         FrameKind::Hello | FrameKind::Welcome | FrameKind::Refuse

@@ -86,6 +86,14 @@ impl Inbox {
         self.changed.notify_waiters();
     }
 
+    /// Gives a reserved place back: the frame is not for the link's user.
+    pub(super) fn release(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        state.bytes = state.bytes.saturating_sub(bytes);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
     /// The most urgent frame; after the end what is left, then the end.
     pub(super) async fn pop(&self) -> Result<Frame, Closed> {
         let (frame, frees) = wait_for(&self.changed, || self.try_pop()).await?;

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use super::admission::Admitted;
 use super::closing;
+use super::guard::Guard;
 use super::inbox::Inbox;
 use super::outbox::{Outbox, Outgoing};
 use super::reader::FrameReader;
@@ -56,6 +57,7 @@ pub(super) struct LinkCore {
     pub(super) clock: Arc<dyn Clock>,
     /// Frames of request streams that are being read.
     pub(super) request_frames: Semaphore,
+    pub(super) guard: Arc<Guard>,
     hello: Hello,
     welcome: Welcome,
     /// As many as the peer may have streams open.
@@ -78,6 +80,7 @@ pub(super) struct Established {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) place: Option<Admitted>,
     pub(super) inbox_bytes: usize,
+    pub(super) guard: Arc<Guard>,
 }
 
 impl QuicLink {
@@ -99,6 +102,7 @@ impl QuicLink {
             counters: established.counters,
             clock: established.clock,
             request_frames: Semaphore::new(REQUEST_FRAMES_READ_MAX),
+            guard: established.guard,
             hello: established.hello,
             welcome: established.welcome,
             requests: Mutex::default(),
@@ -181,6 +185,17 @@ impl LinkCore {
         }
     }
 
+    /// As what this node sends frames.
+    pub(super) fn own_standing(&self) -> Standing {
+        Standing {
+            sender: match self.side {
+                Side::Dialler => End::Dialler,
+                Side::Acceptor => End::Acceptor,
+            },
+            ..self.peer_standing()
+        }
+    }
+
     pub(super) fn outboxes(&self) -> impl Iterator<Item = &Outbox> {
         std::iter::once(&self.control).chain(&self.channels)
     }
@@ -210,7 +225,7 @@ impl LinkCore {
         wait_for(&self.writer_ended, all_written).await;
     }
 
-    async fn send_control(&self, control: Control) -> Result<(), SendError> {
+    pub(super) async fn send_control(&self, control: Control) -> Result<(), SendError> {
         let head = encode_control(&control)?;
         let payload = Bytes::new();
         self.control.push(Outgoing { head, payload }).await?;

@@ -4,8 +4,10 @@
 //! over failures (`dialer`). In: a UDP socket, TLS configurations. Out: `Link`s.
 
 mod admission;
+mod asking;
 mod closing;
 mod endpoint;
+mod guard;
 mod handshake;
 mod inbox;
 mod link;
@@ -13,15 +15,19 @@ mod outbox;
 mod reader;
 mod reception;
 mod request;
+mod signing;
 mod streams;
 mod transport;
 
 pub use admission::AdmissionStatistics;
+pub use asking::{AskError, ask_to_sign};
 pub use endpoint::{DialError, MeshEndpoint, MeshOptions, Offers, OpenEndpointError};
+pub use guard::{GuardedLinks, NeighboursList};
 pub use handshake::{DialFacts, GreetError, NodeFacts};
 pub use link::QuicLink;
 pub use reception::{Offer, WelcomeFacts};
 pub use request::{IncomingRequest, Piece, RequestError, RequestLimits, RequestStream};
+pub use signing::{SigningOffer, Signings};
 pub use transport::{RESET_KEY_BYTES, TlsError, reset_key_of};
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Hello as the acceptor takes it: from a connection to an offer, from an offer to a link.
 //!
 //! Does: hold a dialler to its certificate, to one mesh, to what its tier may, and to a common
-//! version, within 5 s. Does not: decide whether an honest peer is wanted: the node does, by its
-//! [`Offer`]. In: a connection whose TLS handshake is over. Out: a link, or a refusal that both
-//! sides log.
+//! version, within 5 s; pass on who asks for a certificate in the place of Hello (`signing`).
+//! Does not: decide whether an honest peer is wanted: the node does, by its [`Offer`].
+//! In: a connection whose TLS handshake is over. Out: a link, or a refusal that both sides log.
 
 use std::sync::Arc;
 
@@ -13,10 +13,12 @@ use quinn::{Connection, SendStream};
 
 use super::admission::Admitted;
 use super::closing;
-use super::handshake::{NodeFacts, first_frame, identity_of, write};
+use super::guard::Guard;
+use super::handshake::{NodeFacts, first_control, first_head, identity_of, write};
 use super::link::{Established, LinkCore, QuicLink};
 use super::reader::{FrameReader, ReadFrameError};
-use crate::frame::{Control, Features, FrameError, FrameKind, Hello, RefuseCode, Welcome};
+use super::signing::{Asking, SigningDoor, read_request};
+use crate::frame::{Control, Features, FrameError, FrameKind, Hello, RefuseCode, Request, Welcome};
 use crate::identity::{NodeIdentity, PeerIdentity, Verdict, may_link};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::contract::Side;
@@ -45,12 +47,9 @@ pub struct Offer {
     peer: Arc<PeerIdentity>,
     hello: Hello,
     agreed: (u16, Features),
-    node: Arc<NodeFacts>,
     counters: Arc<FrameCounters>,
-    clock: Arc<dyn Clock>,
     place: Admitted,
-    inbox_bytes: usize,
-    register: Register,
+    reception: Reception,
 }
 
 /// What the endpoint gives to each handshake that it takes.
@@ -59,107 +58,82 @@ pub(super) struct Reception {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) inbox_bytes: usize,
     pub(super) register: Register,
+    pub(super) guard: Arc<Guard>,
+    /// Where requests for certificates go, if anybody signs.
+    pub(super) signing: Option<Arc<SigningDoor>>,
 }
 
-/// The control stream after its first frame.
+/// The first stream after its first frame.
 struct Heard {
     send: SendStream,
     reader: FrameReader,
     counters: Arc<FrameCounters>,
+    said: Said,
+}
+
+enum Said {
     /// Who says what, or what to refuse it for.
-    hello: Result<(Arc<PeerIdentity>, Hello), (RefuseCode, String)>,
+    Hello(Result<(Arc<PeerIdentity>, Hello), (RefuseCode, String)>),
+    /// A request without a link, or what is wrong with it.
+    Request(Result<Request, String>),
 }
 
 impl Reception {
-    /// Takes Hello. On an error the peer was told and the connection closed.
+    /// Takes Hello, or passes a request for a certificate on (`None`). On an error the peer was
+    /// told and the connection closed.
     pub(super) async fn receive(
         self,
         connection: Connection,
         mut place: Admitted,
-    ) -> Result<Offer, Closed> {
+    ) -> Result<Option<Offer>, Closed> {
         let clock = Arc::clone(&self.clock);
-        let hello = within(&*clock, HELLO_MAX, self.read_hello(&connection)).await;
-        let Some(hello) = hello else {
+        let heard = within(&*clock, HELLO_MAX, hear(&connection)).await;
+        let heard = heard.unwrap_or_else(|| {
             let reason = format!("no hello within {} s", HELLO_MAX.as_secs());
-            let closed = Closed::here(CloseCode::HandshakeTimeout, reason);
-            closing::close(&connection, &closed);
-            return Err(closed);
-        };
-        let heard = match hello {
-            Ok(heard) => heard,
-            Err(closed) => {
-                closing::close(&connection, &closed);
-                return Err(closed);
-            }
-        };
+            Err(Closed::here(CloseCode::HandshakeTimeout, reason))
+        });
         let Heard {
             send,
             reader,
             counters,
-            hello,
-        } = heard;
+            said,
+        } = heard.inspect_err(|closed| closing::close(&connection, closed))?;
+        place.handshaken();
+        let hello = match said {
+            Said::Hello(hello) => hello,
+            Said::Request(asked) => {
+                let asking = Asking {
+                    connection,
+                    send,
+                    clock,
+                    place,
+                    asked,
+                };
+                asking.hand_over(self.signing).await?;
+                return Ok(None);
+            }
+        };
         let verdict = hello.and_then(|(peer, hello)| {
             let agreed = self.judge(&peer, &hello)?;
             Ok((peer, hello, agreed))
         });
         match verdict {
-            Ok((peer, hello, agreed)) => {
-                place.handshaken();
-                Ok(Offer {
-                    connection,
-                    send,
-                    reader,
-                    peer,
-                    hello,
-                    agreed,
-                    node: self.node,
-                    counters,
-                    clock,
-                    place,
-                    inbox_bytes: self.inbox_bytes,
-                    register: self.register,
-                })
-            }
-            Err((code, reason)) => Err(refuse(
-                &connection,
+            Ok((peer, hello, agreed)) => Ok(Some(Offer {
+                connection,
                 send,
-                &*clock,
-                (code, reason, "see the log of the peer".to_owned()),
-            )
-            .await),
+                reader,
+                peer,
+                hello,
+                agreed,
+                counters,
+                place,
+                reception: self,
+            })),
+            Err((code, reason)) => {
+                let words = (code, reason, "see the log of the peer".to_owned());
+                Err(refuse(&connection, send, &*clock, words).await)
+            }
         }
-    }
-
-    async fn read_hello(&self, connection: &Connection) -> Result<Heard, Closed> {
-        let opened = connection.accept_bi().await;
-        let (send, receive) = opened.map_err(|error| closing::closed_of(&error))?;
-        let counters = Arc::new(FrameCounters::default());
-        let mut reader = FrameReader::new(receive, Arc::clone(&counters));
-        let hello = match first_frame(&mut reader).await {
-            Ok(Control::Hello(hello)) => Ok(hello),
-            Ok(other) => {
-                let kind = other.kind().name();
-                Err((
-                    RefuseCode::Malformed,
-                    format!("frame {kind} stands where hello does"),
-                ))
-            }
-            Err(ReadFrameError::Closed(closed)) => return Err(closed),
-            Err(ReadFrameError::Frame(error @ FrameError::Version { .. })) => {
-                Err((RefuseCode::Version, error.to_string()))
-            }
-            Err(error) => Err((RefuseCode::Malformed, error.to_string())),
-        };
-        let both = hello.and_then(|hello| match identity_of(connection) {
-            Ok(peer) => Ok((peer, hello)),
-            Err(error) => Err((RefuseCode::Identity, error.to_string())),
-        });
-        Ok(Heard {
-            send,
-            reader,
-            counters,
-            hello: both,
-        })
     }
 
     /// What any node judges alike: mesh, identity, version.
@@ -192,6 +166,49 @@ impl Reception {
     }
 }
 
+async fn hear(connection: &Connection) -> Result<Heard, Closed> {
+    let opened = connection.accept_bi().await;
+    let (send, receive) = opened.map_err(|error| closing::closed_of(&error))?;
+    let counters = Arc::new(FrameCounters::default());
+    let mut reader = FrameReader::new(receive, Arc::clone(&counters));
+    let said = match first_said(&mut reader).await {
+        Ok(First::Request(asked)) => Said::Request(asked),
+        Ok(First::Control(Control::Hello(hello))) => {
+            let peer = identity_of(connection);
+            let peer = peer.map_err(|error| (RefuseCode::Identity, error.to_string()));
+            Said::Hello(peer.map(|peer| (peer, hello)))
+        }
+        Ok(First::Control(other)) => {
+            let reason = format!("frame {} stands where hello does", other.kind().name());
+            Said::Hello(Err((RefuseCode::Malformed, reason)))
+        }
+        Err(ReadFrameError::Closed(closed)) => return Err(closed),
+        Err(ReadFrameError::Frame(error @ FrameError::Version { .. })) => {
+            Said::Hello(Err((RefuseCode::Version, error.to_string())))
+        }
+        Err(error) => Said::Hello(Err((RefuseCode::Malformed, error.to_string()))),
+    };
+    Ok(Heard {
+        send,
+        reader,
+        counters,
+        said,
+    })
+}
+
+enum First {
+    Control(Control),
+    Request(Result<Request, String>),
+}
+
+async fn first_said(reader: &mut FrameReader) -> Result<First, ReadFrameError> {
+    let head = first_head(reader).await?;
+    if head.kind == FrameKind::Request {
+        return read_request(reader, head).await.map(First::Request);
+    }
+    first_control(reader, head).await.map(First::Control)
+}
+
 impl Offer {
     /// Who it is, by certificate.
     #[must_use]
@@ -205,12 +222,20 @@ impl Offer {
         &self.hello
     }
 
-    /// Takes the peer: the link stands once this is on its way.
+    /// Takes the peer: the link stands once this is on its way. A peer that was revoked while it
+    /// waited is refused.
     ///
     /// # Errors
-    /// [`Closed`] where the connection has ended meanwhile.
+    /// [`Closed`] where the connection has ended meanwhile, or the peer is not let in any more.
     pub async fn welcome(mut self, facts: WelcomeFacts) -> Result<Arc<QuicLink>, Closed> {
-        let ours = &self.node.identity;
+        if let Err(refused) = self.reception.guard.check(&self.connection) {
+            let hint = "issue it a new certificate if the node is wanted".to_owned();
+            let words = (RefuseCode::Revoked, refused.to_string(), hint);
+            let clock = &*self.reception.clock;
+            return Err(refuse(&self.connection, self.send, clock, words).await);
+        }
+        let node = &self.reception.node;
+        let ours = &node.identity;
         let (version, features) = self.agreed;
         let welcome = Welcome {
             version,
@@ -221,11 +246,12 @@ impl Offer {
             node: ours.node.clone(),
             origin: facts.origin,
             ingest_bytes_in_flight_max: facts.ingest_bytes_in_flight_max,
-            build: self.node.build.clone(),
+            build: node.build.clone(),
             extensions: Vec::new(),
         };
         write(&mut self.send, &Control::Welcome(welcome.clone())).await?;
         self.counters.sent(FrameKind::Welcome);
+        let reception = self.reception;
         let established = Established {
             connection: self.connection,
             side: Side::Acceptor,
@@ -233,19 +259,20 @@ impl Offer {
             hello: self.hello,
             welcome,
             counters: self.counters,
-            clock: self.clock,
+            clock: reception.clock,
             place: Some(self.place),
-            inbox_bytes: self.inbox_bytes,
+            inbox_bytes: reception.inbox_bytes,
+            guard: reception.guard,
         };
         let (link, core) = QuicLink::start(established, self.send, self.reader);
-        (self.register)(&core);
+        (reception.register)(&core);
         Ok(link)
     }
 
     /// Refuses the peer, which is told why; waits up to a second until it knows.
     pub async fn refuse(self, code: RefuseCode, reason: &str, hint: &str) {
         let words = (code, reason.to_owned(), hint.to_owned());
-        let closed = refuse(&self.connection, self.send, &*self.clock, words).await;
+        let closed = refuse(&self.connection, self.send, &*self.reception.clock, words).await;
         tracing::info!(peer = %self.peer.identity, reason = %closed.reason, "peer refused");
     }
 }

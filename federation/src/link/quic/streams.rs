@@ -16,7 +16,7 @@ use super::link::{LinkCore, Streams};
 use super::outbox::{Outbox, Work};
 use super::reader::{FrameReader, ReadFrameError};
 use super::request;
-use crate::frame::{Channel, Frame, FrameError, FrameKind, decode_control};
+use crate::frame::{Channel, Control, Frame, FrameError, FrameKind, decode_control};
 use crate::identity::{Verdict, may_send};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::contract::Side;
@@ -183,7 +183,14 @@ async fn read_control_frames(
             .reserve(CONTROL_QUEUE, head.payload_bytes)
             .await?;
         let payload = reader.payload(head).await?;
-        let control = decode_control(head.kind, &payload)?;
+        let mut control = decode_control(head.kind, &payload)?;
+        if let Control::Revocations(list) = control {
+            let Some(unwanted) = core.guard.take(&core.peer, list).await else {
+                core.inbox.release(head.payload_bytes);
+                continue;
+            };
+            control = Control::Revocations(unwanted);
+        }
         let frame = Frame::Control(control);
         core.inbox.push(CONTROL_QUEUE, head.payload_bytes, frame);
     }

@@ -1,0 +1,21 @@
+//! Table of contents of `membership`: how nodes come into a mesh, stay in it and are put out.
+//!
+//! Does: answer requests for certificates, join with a token, renew, spread revocations and cut
+//! links. Does not: decide who is granted what (`identity`), carry frames (`link`).
+//! In: an endpoint, an identity, time and chance. Out: tasks that assembly starts with one line:
+//! [`run_issuer`], [`join`], [`run_renewal`], [`guard_links`].
+
+mod guard;
+mod issuer;
+mod issuers;
+mod joiner;
+mod renewal;
+
+pub use guard::guard_links;
+pub use issuer::{IssuerOptions, run_issuer};
+pub use issuers::IssuersError;
+pub use joiner::{JoinError, JoinOptions, join};
+pub use renewal::{Renewal, RenewalOptions, RenewalState, run_renewal};
+
+#[cfg(test)]
+mod membership_tests;
