@@ -3,7 +3,11 @@
 //! Does: answer requests for certificates, join with a token, renew, spread revocations and cut
 //! links. Does not: decide who is granted what (`identity`), carry frames (`link`).
 //! In: an endpoint, an identity, time and chance. Out: tasks that assembly starts with one line:
-//! [`run_issuer`], [`join`], [`run_renewal`], [`guard_links`].
+//! [`guard_links`] with `endpoint.guard(identity)`, on every node; [`run_issuer`] with
+//! `endpoint.take_signings(identity)` where `ca.issuer` is set, TLS then being
+//! `Admission::NodesAndJoining`; [`run_renewal`] where `identity.renew` is, its issuers being the
+//! addresses of the upstreams; [`join`] before the identity is opened, where `identity.token` is
+//! set and `identity.certificate` is no file yet.
 
 mod guard;
 mod issuer;
