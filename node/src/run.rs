@@ -59,34 +59,59 @@ fn failed(text: &str) -> Failure {
 async fn serve(options: &RunOptions, loaded: Loaded, directory: PathBuf) -> Result<Exit, Failure> {
     // Before anything runs: a signal that comes during the start is not lost.
     let mut signals = Signals::new()?;
-    let mut node = Node::start(loaded, directory)
-        .await
-        .map_err(|error| failure(&error))?;
+    let mut life = loaded;
+    loop {
+        let node = Node::start(life, directory.clone())
+            .await
+            .map_err(|error| failure(&error))?;
+        match live(options, node, &mut signals).await {
+            Ended::Told(node) => {
+                info!("draining");
+                node.drain().await;
+                return Ok(Exit::Done);
+            }
+            Ended::RolledBack(node) => {
+                warn!("a neighbour holds newer records of this node: its disk went back in time");
+                node.forsake().await.map_err(|error| failure(&error))?;
+                life = options.start()?.loaded;
+            }
+        }
+    }
+}
+
+/// Why a node no longer runs as it was started.
+enum Ended {
+    /// Told to stop.
+    Told(Node),
+    /// Its origin belongs to a later state of its disk: it begins again under a new one.
+    RolledBack(Node),
+}
+
+async fn live(options: &RunOptions, mut node: Node, signals: &mut Signals) -> Ended {
     let mut requests = node.take_requests();
+    let mut rolled_back = std::pin::pin!(node.rolled_back());
     loop {
         tokio::select! {
             told = signals.next() => {
                 if matches!(told, Told::Stop) {
-                    break;
+                    return Ended::Told(node);
                 }
                 let reloaded = reload(options, &mut node, false);
-                match until_stop(&mut signals, reloaded).await {
-                    None => break,
+                match until_stop(signals, reloaded).await {
+                    None => return Ended::Told(node),
                     Some(Ok(_)) => info!("configuration reloaded"),
                     Some(Err(error)) => refused(&error),
                 }
             }
             Some(request) = next(&mut requests) => {
                 let done = carry_out(request, options, &mut node);
-                if until_stop(&mut signals, done).await.is_none() {
-                    break;
+                if until_stop(signals, done).await.is_none() {
+                    return Ended::Told(node);
                 }
             }
+            () = &mut rolled_back => return Ended::RolledBack(node),
         }
     }
-    info!("draining");
-    node.drain().await;
-    Ok(Exit::Done)
 }
 
 async fn next(requests: &mut Option<mpsc::Receiver<ControlRequest>>) -> Option<ControlRequest> {

@@ -5,5 +5,6 @@
 
 pub mod harness;
 pub mod mesh_simulation;
+pub mod record_lines;
 pub mod tidy;
 pub mod tiling;

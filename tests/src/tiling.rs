@@ -77,6 +77,28 @@ impl Pair {
         let twice: Vec<_> = slots.iter().filter(|(_, count)| **count != 1).collect();
         assert!(twice.is_empty(), "covered more than once: {twice:?}");
         let starts: Vec<i64> = slots.keys().copied().collect();
+        self.assert_steps(&starts);
+    }
+
+    /// The same where a gap may tell of slots whose batches are known elsewhere, as after a disk
+    /// that went back in time.
+    ///
+    /// # Panics
+    /// If a slot between the first and the last is neither a batch nor in a gap.
+    pub fn assert_nothing_missing(&self) {
+        let mut slots: BTreeSet<i64> = self.batches.iter().map(|batch| batch.slot_ms).collect();
+        for gap in &self.gaps {
+            let mut slot = gap.first_ms;
+            while slot <= gap.last_ms {
+                slots.insert(slot);
+                slot += self.interval_ms;
+            }
+        }
+        let starts: Vec<i64> = slots.into_iter().collect();
+        self.assert_steps(&starts);
+    }
+
+    fn assert_steps(&self, starts: &[i64]) {
         for pair in starts.windows(2) {
             let step = pair[1] - pair[0];
             assert_eq!(

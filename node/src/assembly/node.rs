@@ -18,7 +18,10 @@ use ocelli_actors::{
     RuntimeParts, Site, StartError, SystemLookup, recall,
 };
 use ocelli_bus::read::RecordSource;
-use ocelli_bus::{Bus, BusOptions, OpenError, OriginDescription, OriginShare, RecoveryReport};
+use ocelli_bus::{
+    Bus, BusOptions, ForsakeError, OpenError, OriginDescription, OriginShare, RecoveryReport,
+    forsake_origin,
+};
 use ocelli_config::{Config, Loaded, Sources, write_last_good};
 use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::resource::{ResourceError, ResourceId};
@@ -89,6 +92,9 @@ pub enum NodeError {
     /// The API server.
     #[error("cannot serve the API: {0}")]
     Serve(std::io::Error),
+    /// The data directory of a disk that went back in time.
+    #[error(transparent)]
+    Forsake(#[from] ForsakeError),
 }
 
 /// A running node.
@@ -231,6 +237,36 @@ impl Node {
     /// [`ApproveError`]; nothing changed.
     pub async fn approve(&self, discovery: &str, hash: u128) -> Result<(), ApproveError> {
         self.runtime.approve(discovery, hash).await
+    }
+
+    /// Resolves once a neighbour holds records of the own origin that this disk lacks. The future
+    /// does not borrow the node.
+    pub fn rolled_back(&self) -> impl Future<Output = ()> + use<> {
+        let told = self.federation.as_ref().map(Federation::rolled_back);
+        async move {
+            if let Some(mut told) = told
+                && told
+                    .wait_for(|is_rolled_back| *is_rolled_back)
+                    .await
+                    .is_ok()
+            {
+                return;
+            }
+            std::future::pending().await
+        }
+    }
+
+    /// Ends all in order and gives the data directory a new origin: what is held stays under the
+    /// old one (design §6, "Rollback").
+    ///
+    /// # Errors
+    /// [`NodeError::Forsake`]; the directory is then as it was.
+    pub async fn forsake(self) -> Result<(), NodeError> {
+        let data_dir = self.site.load().config.node.data_dir.clone();
+        self.drain().await;
+        let forsaken = forsake_origin(&data_dir, &mut RealRng::default())?;
+        warn!(before = %forsaken.before, origin = %forsaken.origin, "a new origin");
+        Ok(())
     }
 
     /// Ends all in order; afterwards everything measured is on disk.

@@ -171,6 +171,27 @@ impl MeshNode {
         self.wait_ready();
     }
 
+    /// `kill -9`, and a start with the same disk.
+    ///
+    /// # Panics
+    /// As [`Mesh::start`].
+    pub fn kill_and_start(&mut self) {
+        self.running.kill();
+        self.start_again();
+    }
+
+    /// A second process on the same configuration, and so on the same data directory.
+    #[must_use]
+    pub fn start_twice(&self) -> Running {
+        let folder = self.folder.join("twice");
+        std::fs::create_dir_all(&folder).expect("the test's folder takes folders");
+        let mut command = Command::new(built_binary("ocelli"));
+        command
+            .args(["run", "--log", "json", "--config"])
+            .arg(self.folder.join("ocelli.toml"));
+        Running::start("twice", command, &folder)
+    }
+
     /// The data directory.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
