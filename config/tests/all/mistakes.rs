@@ -71,7 +71,12 @@ fn mistakes_in_section_names_and_the_node_are_placed() {
         8,
         &["not a name", "1 to 128 bytes"],
     );
-    check("[node]\ntier = \"sit\"", 2, 8, &["did you mean site?"]);
+    check(
+        "[node]\ntier = \"sit\"",
+        2,
+        8,
+        &["give \"site\" or \"region\" or \"global\""],
+    );
     check("[node]\ndata_dir = \"\"", 2, 12, &["not a path"]);
     check("[node]\nmemory_max = \"1MB\"", 2, 14, &["1MB", "1MiB"]);
     check(

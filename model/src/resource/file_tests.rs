@@ -89,7 +89,11 @@ fn a_file_of_no_use_is_an_error_with_its_place() {
 
 #[test]
 fn an_empty_array_and_a_byte_order_mark_are_fine() {
-    assert_eq!(read("[]"), Ok(ResourceFile::default()));
+    let empty = ResourceFile {
+        undated: Some(defaults().now),
+        ..ResourceFile::default()
+    };
+    assert_eq!(read("[]"), Ok(empty));
     let file = read(&format!("\u{feff}[{}]", row("\"sw1\""))).unwrap();
     assert_eq!(file.resources.len(), 1);
 }
