@@ -104,13 +104,14 @@ impl Mesh {
         self.sites.iter_mut().try_for_each(Child::check)
     }
 
-    /// Drains all nodes and stops the switches.
+    /// Drains all nodes, those below first: they need not see their upstream leave. Stops the
+    /// switches.
     pub(super) async fn end(self) -> Result<(), Failure> {
-        let mut all = self.sites;
-        all.extend([self.region, self.global]);
-        all.iter().for_each(Child::ask_to_end);
-        for child in all {
-            child.end().await;
+        for tier in [self.sites, vec![self.region], vec![self.global]] {
+            tier.iter().for_each(Child::ask_to_end);
+            for child in tier {
+                child.end().await;
+            }
         }
         let stopped = self.simulators.into_iter().map(Simulator::stop);
         let stopped: Result<Vec<()>, _> = stopped.collect();

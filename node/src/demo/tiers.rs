@@ -13,6 +13,7 @@ use actix_rt::task::JoinHandle;
 use ocelli_model::clock::{Clock, Monotonic, WallMs};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::AbortHandle;
 
 use super::feed::{Told, follow};
 use super::hops::{Arrived, Hops, TOP};
@@ -71,9 +72,9 @@ async fn show(
     let (sender, records) = channel(RECORDS_WAITING_MAX);
     let sites = mesh.sites.iter().map(|site| (&site.client, 0));
     let all = sites.chain([(&mesh.region.client, 1), (&mesh.global.client, TOP)]);
-    let feeds: Vec<JoinHandle<()>> = all
-        .map(|(client, tier)| actix_rt::spawn(follow(Rc::clone(client), tier, sender.clone())))
-        .collect();
+    let feeds =
+        all.map(|(client, tier)| actix_rt::spawn(follow(Rc::clone(client), tier, sender.clone())));
+    let mut tasks: Vec<AbortHandle> = feeds.map(|feed| feed.abort_handle()).collect();
     drop(sender);
     let mut screen = Screen::new(options, started, hint);
     let (say, lines) = channel(LINES_WAITING_MAX);
@@ -86,6 +87,7 @@ async fn show(
         say,
     };
     let story = options.story.then(|| actix_rt::spawn(stage.play()));
+    tasks.extend(story.as_ref().map(JoinHandle::abort_handle));
     let coming = Coming {
         records,
         lines,
@@ -93,8 +95,10 @@ async fn show(
         signals,
     };
     let followed = screen.follow(coming, &mut mesh, streams).await;
-    for feed in feeds {
-        feed.abort();
+    tasks.iter().for_each(AbortHandle::abort);
+    // Their connections end with them: a node that drains waits for none.
+    while tasks.iter().any(|task| !task.is_finished()) {
+        tokio::task::yield_now().await;
     }
     let ended = mesh.end().await;
     followed.and(ended).map(|()| screen)
