@@ -11,19 +11,21 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ocelli_bus::read::RecordSource;
-use ocelli_bus::{Bus, OriginDescription, OriginFacts};
+use ocelli_bus::{Bus, OriginDescription};
 use ocelli_config::Config;
+use ocelli_config::sections::federation::OriginConfig;
 use ocelli_federation::FromPeers;
 use ocelli_federation::frame::{FEATURES, PROTOCOL, RefuseCode, Role};
 use ocelli_federation::identity::{Admission, Expected, IdentityStore};
-use ocelli_federation::ingest::{Audit, IngestEnd, IngestNode, OriginQuota, run_ingest};
+use ocelli_federation::ingest::{Audit, IngestEnd, IngestNode, run_ingest};
 use ocelli_federation::link::{
     DialFacts, Dialer, DialerOptions, Link, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts,
     Offer, Offers, OpenEndpointError, RESET_KEY_BYTES, Standing, WelcomeFacts,
 };
 use ocelli_federation::subscribe::SubscriptionServer;
-use ocelli_federation::uplink::{UplinkEnd, UplinkPolicy, UplinkRun, run_uplink, uplink_cursor};
+use ocelli_federation::uplink::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
 use ocelli_model::clock::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle as Task;
@@ -31,7 +33,7 @@ use tracing::{info, warn};
 
 use super::desk::Desk;
 use super::links::{Direction, Links};
-use super::wanted::{Wanted, wanted_of};
+use super::wanted::{Wanted, policy_of, quota_of, wanted_of};
 use crate::rng::RealRng;
 
 /// Links at once, both directions; a larger region has more nodes.
@@ -178,6 +180,8 @@ struct Shared {
     from_peers: Arc<FromPeers>,
     subscriptions: Arc<SubscriptionServer>,
     desk: Arc<Desk>,
+    /// `[[origin]]` of the configuration in force.
+    quotas: Arc<ArcSwap<Vec<OriginConfig>>>,
     roll_back: watch::Sender<bool>,
     audits: parking_lot::Mutex<Option<mpsc::Receiver<Audit>>>,
 }
@@ -187,8 +191,12 @@ impl Shared {
         let from_peers = Arc::new(FromPeers::default());
         let (audits, told) = mpsc::channel(AUDITS_MAX);
         let (bus, clock) = (Arc::clone(&parts.bus), Arc::clone(&parts.clock));
-        let no_quota = Box::new(|_, _: Option<&OriginDescription>| OriginQuota::default());
-        let ingest = IngestNode::new(bus, clock, Arc::clone(&from_peers), no_quota, audits);
+        let quotas = Arc::<ArcSwap<Vec<OriginConfig>>>::default();
+        let in_force = Arc::clone(&quotas);
+        let quota_of = Box::new(move |_, described: Option<&OriginDescription>| {
+            quota_of(&in_force.load(), described)
+        });
+        let ingest = IngestNode::new(bus, clock, Arc::clone(&from_peers), quota_of, audits);
         let records = RecordSource::new(Arc::clone(&parts.bus));
         let clock = Arc::clone(&parts.clock);
         Self {
@@ -198,6 +206,7 @@ impl Shared {
             links,
             ingest,
             from_peers,
+            quotas,
             roll_back,
             audits: parking_lot::Mutex::new(Some(told)),
         }
@@ -227,11 +236,16 @@ async fn run(
         tasks: BTreeMap::new(),
     };
     diallers.follow(&config);
+    let mut rolled_back = diallers.shared.roll_back.subscribe();
     let _nobody_waits = opened.send(Ok(address));
-    while let Some(order) = inbox.recv().await {
-        match order {
-            Order::Follow(config) => diallers.follow(&config),
-            Order::Stop => break,
+    loop {
+        tokio::select! {
+            order = inbox.recv() => match order {
+                Some(Order::Follow(config)) => diallers.follow(&config),
+                Some(Order::Stop) | None => break,
+            },
+            // Under an origin that is ahead above, nothing more may leave this node.
+            _ = rolled_back.wait_for(|went_back| *went_back) => break,
         }
     }
     accepting.abort();
@@ -369,6 +383,7 @@ struct Diallers {
 
 impl Diallers {
     fn follow(&mut self, config: &Config) {
+        self.shared.quotas.store(Arc::new(config.origins.clone()));
         let wanted = wanted_of(config);
         let gone: Vec<String> = self
             .tasks
@@ -442,12 +457,13 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
         info!(link = %id, member = %standing.member, "link stands");
         let link: Arc<dyn Link> = standing.link;
         shared.links.up(id, Arc::clone(&link), clock.wall());
+        let own = shared.parts.identity.own().identity.clone();
         let end = run_uplink(UplinkRun {
             link,
             bus: Arc::clone(&shared.parts.bus),
             cursor: cursor.clone(),
             clock: Arc::clone(&clock),
-            policy: policy_of(&wanted, &shared.parts.bus),
+            policy: policy_of(&wanted, (&own, &shared.parts.bus)),
             from_peers: Arc::clone(&shared.from_peers),
             is_replay: false,
         })
@@ -477,23 +493,5 @@ async fn connect(dialer: &mut Dialer, id: &str, shared: &Shared) -> Standing {
                 }
             }
         }
-    }
-}
-
-fn policy_of(wanted: &Wanted, bus: &Bus) -> UplinkPolicy {
-    let own = bus.origin();
-    let origins = bus.origins();
-    let description = origins.iter().find(|facts| facts.is_own);
-    let description = description.and_then(|facts| facts.description.as_ref());
-    // Origins of this very node that are not the present one: it gave them up.
-    let is_former = |facts: &&OriginFacts| {
-        !facts.is_own && description.is_some() && facts.description.as_ref() == description
-    };
-    let forsaken = origins.iter().filter(is_former).map(|facts| facts.origin);
-    UplinkPolicy {
-        backfill_bytes_per_second: wanted.backfill_bytes_per_second,
-        is_shared: wanted.members.len() > 1,
-        forsaken: forsaken.collect(),
-        ..UplinkPolicy::new(own)
     }
 }

@@ -121,12 +121,13 @@ impl MeshIdentity {
 
     /// Warns before the certificate ends, for as long as the node runs.
     pub fn watch(&self, clock: Arc<dyn Clock>) {
-        let Some(store) = self.store.clone() else {
+        let Some(store) = self.store.as_ref().map(Arc::downgrade) else {
             return;
         };
         actix_rt::spawn(async move {
             loop {
                 clock.sleep_until(clock.monotonic().after(LOOK_EVERY)).await;
+                let Some(store) = store.upgrade() else { return };
                 tell_validity(&store.own(), clock.wall());
             }
         });
@@ -137,17 +138,13 @@ impl MeshIdentity {
 #[must_use]
 pub fn not_assembled(config: &Config) -> BTreeMap<String, String> {
     let issuer = config.ca.issuer.then(|| "ca.issuer".to_owned());
-    let origins = config
-        .origins
-        .iter()
-        .map(|origin| format!("origin {}", origin.site));
     let token = config
         .identity
         .as_ref()
         .and_then(|identity| identity.token.as_ref());
     let token = token.map(|_| "identity.token".to_owned());
     let reason = "not in this version: checked, not in force";
-    let all = issuer.into_iter().chain(origins).chain(token);
+    let all = issuer.into_iter().chain(token);
     all.map(|name| (name, reason.to_owned())).collect()
 }
 

@@ -1,10 +1,15 @@
-//! To whom a node keeps links, by its configuration.
+//! To whom a node keeps links and what it sends and takes there, by its configuration.
 //!
-//! Does: turn upstreams and peers into neighbours with an id of their own. Does not: dial.
+//! Does: turn upstreams and peers into neighbours with an id of their own, say what is sent to one
+//! and how much is taken of an origin. Does not: dial.
 //! In: a configuration. Out: [`Wanted`]; two that are equal need no new link.
 
+use ocelli_bus::{Bus, OriginDescription, OriginFacts};
 use ocelli_config::Config;
-use ocelli_config::sections::federation::UpstreamMode;
+use ocelli_config::sections::federation::{OriginConfig, UpstreamMode};
+use ocelli_federation::identity::NodeIdentity;
+use ocelli_federation::ingest::OriginQuota;
+use ocelli_federation::uplink::UplinkPolicy;
 
 use super::links::Direction;
 
@@ -50,4 +55,44 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
         backfill_bytes_per_second: None,
     }));
     wanted
+}
+
+/// The first entry that names the site of an origin; `*` names every site.
+pub(super) fn quota_of(
+    shares: &[OriginConfig],
+    described: Option<&OriginDescription>,
+) -> OriginQuota {
+    let names = |share: &&OriginConfig| {
+        let named = share.site.as_str();
+        named == "*" || described.is_some_and(|described| described.site == named)
+    };
+    let share = shares.iter().find(names);
+    OriginQuota {
+        samples_per_second: share
+            .and_then(|share| share.samples_per_second)
+            .map(|rate| u64::from(rate.get())),
+        bytes_per_second: None,
+    }
+}
+
+/// What is sent to a neighbour, and how.
+pub(super) fn policy_of(wanted: &Wanted, (own, bus): (&NodeIdentity, &Bus)) -> UplinkPolicy {
+    // Origins of this very node that are not the present one: it gave them up.
+    let is_former = |facts: &&OriginFacts| {
+        let described = facts.description.as_ref();
+        !facts.is_own && described.is_some_and(|described| is_of(described, own))
+    };
+    let origins = bus.origins();
+    let forsaken = origins.iter().filter(is_former).map(|facts| facts.origin);
+    UplinkPolicy {
+        backfill_bytes_per_second: wanted.backfill_bytes_per_second,
+        is_shared: wanted.members.len() > 1,
+        forsaken: forsaken.collect(),
+        ..UplinkPolicy::new(bus.origin())
+    }
+}
+
+fn is_of(described: &OriginDescription, node: &NodeIdentity) -> bool {
+    let same_node = described.site == node.name && described.node == node.node;
+    same_node && described.mesh == node.mesh && described.tier == node.tier
 }

@@ -19,7 +19,7 @@ use super::runtime::block_on;
 const MESH_EXAMPLES: &str = "\
 Examples:
   ocelli mesh status                       tiers, nodes, how old their newest data is
-  ocelli mesh status --at https://region-a:7780 --ca root.pem --token-file token
+  ocelli mesh status --at http://region-a:7780 --token-file token
   ocelli mesh status -o json";
 
 const CURSORS_EXAMPLES: &str = "\
