@@ -121,8 +121,8 @@ fn an_expired_certificate_does_not_keep_a_node_from_reading_what_it_holds() {
 }
 
 #[test]
-fn what_is_checked_and_not_in_force_is_named() {
+fn shares_of_origins_are_in_force_and_not_parked() {
     let files = Files::new();
     let names: Vec<String> = not_assembled(&files.config("")).into_keys().collect();
-    assert_eq!(names, ["origin *"]);
+    assert_eq!(names, [""; 0]);
 }
