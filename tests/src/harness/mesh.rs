@@ -181,6 +181,9 @@ impl MeshNode {
     }
 
     /// A second process on the same configuration, and so on the same data directory.
+    ///
+    /// # Panics
+    /// If the folder takes no files or the program does not start.
     #[must_use]
     pub fn start_twice(&self) -> Running {
         let folder = self.folder.join("twice");
