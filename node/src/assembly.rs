@@ -9,6 +9,7 @@ pub mod access;
 mod desk;
 pub mod federation;
 pub mod links;
+mod membership;
 pub mod mesh;
 pub mod node;
 mod notices;

@@ -223,6 +223,10 @@ fn requests_leave_from_the_source_that_the_device_override_names() {
 // === discovery ===
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one operation from beginning to end, in its order"
+)]
 fn a_source_that_halves_is_held_shown_approved_and_then_applied() {
     let folder = tempdir().unwrap();
     let source = folder.path().join("cmdb.json");
@@ -311,6 +315,10 @@ fn a_source_that_halves_is_held_shown_approved_and_then_applied() {
 // === reload ===
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one operation from beginning to end, in its order"
+)]
 fn reload_shows_validates_applies_and_rolls_a_failing_plugin_back() {
     let folder = tempdir().unwrap();
     let simulator = simulate(folder.path(), "127.6.2.1", 1);

@@ -18,11 +18,11 @@ use ocelli_config::Config;
 use ocelli_config::sections::federation::OriginConfig;
 use ocelli_federation::FromPeers;
 use ocelli_federation::frame::{FEATURES, PROTOCOL, RefuseCode, Role};
-use ocelli_federation::identity::{Admission, Expected, IdentityStore};
+use ocelli_federation::identity::{Expected, IdentityStore};
 use ocelli_federation::ingest::{Audit, IngestEnd, IngestNode, run_ingest};
 use ocelli_federation::link::{
-    DialFacts, Dialer, DialerOptions, Link, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts,
-    Offer, Offers, OpenEndpointError, RESET_KEY_BYTES, Standing, WelcomeFacts,
+    DialFacts, Dialer, DialerOptions, Link, MeshEndpoint, MeshOptions, NodeFacts, Offer, Offers,
+    OpenEndpointError, RESET_KEY_BYTES, Standing, WelcomeFacts,
 };
 use ocelli_federation::subscribe::SubscriptionServer;
 use ocelli_federation::uplink::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
@@ -33,17 +33,12 @@ use tracing::{info, warn};
 
 use super::desk::Desk;
 use super::links::{Direction, Links};
-use super::wanted::{Wanted, policy_of, quota_of, wanted_of};
+use super::membership;
+use super::wanted::{Wanted, budget_of, policy_of, quota_of, wanted_of};
 use crate::rng::RealRng;
 
-/// Links at once, both directions; a larger region has more nodes.
-const LINKS_MAX: u64 = 512;
-/// Memory that a link takes at least, bytes: fewer links where there is less.
-const LINK_BYTES: u64 = 3 << 19;
 /// Links from one address: the nodes of a large site behind address translation.
 const LINKS_PER_ADDRESS_MAX: usize = 64;
-/// Of `node.memory_max` for what arrives over links: a quarter.
-const INGEST_SHARE: u64 = 4;
 /// Most bytes of blocks in flight that a dialler is allowed.
 const IN_FLIGHT_MAX: u64 = 8 << 20;
 /// Subscriptions over links, of all who dial in: what HTTP has without a setting.
@@ -230,6 +225,7 @@ async fn run(
     let is_open = config.listen.quic.is_some();
     let accepting = tokio::spawn(accept(offers, Arc::clone(&shared), is_open));
     let auditing = tokio::spawn(audit(Arc::clone(&shared)));
+    let membership = membership::start(&endpoint, &shared.parts, &config);
     let mut diallers = Diallers {
         shared,
         endpoint: Arc::clone(&endpoint),
@@ -250,6 +246,7 @@ async fn run(
     }
     accepting.abort();
     auditing.abort();
+    drop(membership);
     diallers.end().await;
     if let Some(endpoint) = Arc::into_inner(endpoint) {
         endpoint.shutdown(STOP_PATIENCE).await;
@@ -272,8 +269,6 @@ fn open(
     parts: &FederationParts,
     config: &Config,
 ) -> Result<(MeshEndpoint, Offers, SocketAddr), FederationError> {
-    let ingest_bytes_max = config.node.memory_max.bytes() / INGEST_SHARE;
-    let links_max = (ingest_bytes_max / LINK_BYTES).clamp(1, LINKS_MAX);
     let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let options = MeshOptions {
         address: config.listen.quic.unwrap_or(anywhere),
@@ -283,15 +278,14 @@ fn open(
             versions: PROTOCOL,
             features: FEATURES,
         },
-        budget: LinkBudget {
-            ingest_bytes_max,
-            links_max: u32::try_from(links_max).unwrap_or(u32::MAX),
-        },
+        budget: budget_of(config),
         links_per_address_max: LINKS_PER_ADDRESS_MAX,
         reset_key: parts.reset_key,
         clock: Arc::clone(&parts.clock),
     };
-    let tls = parts.identity.server_config(Admission::Nodes)?;
+    let tls = parts
+        .identity
+        .server_config(membership::admission(config))?;
     let (endpoint, offers) = MeshEndpoint::open(options, &tls)?;
     let address = endpoint.local_address()?;
     Ok((endpoint, offers, address))

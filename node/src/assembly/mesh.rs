@@ -137,18 +137,28 @@ impl MeshIdentity {
 /// What a node of this configuration cannot do yet, by name.
 #[must_use]
 pub fn not_assembled(config: &Config) -> BTreeMap<String, String> {
-    let issuer = config.ca.issuer.then(|| "ca.issuer".to_owned());
     let token = config
         .identity
         .as_ref()
         .and_then(|identity| identity.token.as_ref());
-    let token = token.map(|_| "identity.token".to_owned());
     let reason = "not in this version: checked, not in force";
-    let all = issuer.into_iter().chain(token);
-    all.map(|name| (name, reason.to_owned())).collect()
+    token
+        .map(|_| ("identity.token".to_owned(), reason.to_owned()))
+        .into_iter()
+        .collect()
 }
 
 fn material_of(config: &Config) -> Result<Option<IdentityMaterial>, MeshIdentityError> {
+    let settings = settings_of(config)?;
+    let material = settings.map(|settings| IdentityMaterial::read(&settings));
+    Ok(material.transpose()?)
+}
+
+/// `[identity]`, with its token opened.
+///
+/// # Errors
+/// [`MeshIdentityError`] where the token cannot be opened.
+pub(super) fn settings_of(config: &Config) -> Result<Option<IdentitySettings>, MeshIdentityError> {
     let Some(identity) = &config.identity else {
         return Ok(None);
     };
@@ -156,7 +166,7 @@ fn material_of(config: &Config) -> Result<Option<IdentityMaterial>, MeshIdentity
     let token = token
         .map(|token| token.open(&process_secrets()))
         .transpose()?;
-    let settings = IdentitySettings {
+    Ok(Some(IdentitySettings {
         certificate: identity.certificate.clone(),
         key: identity.key.clone(),
         roots: identity.roots.clone(),
@@ -164,8 +174,7 @@ fn material_of(config: &Config) -> Result<Option<IdentityMaterial>, MeshIdentity
         token,
         renew: identity.renew,
         directory: config.node.data_dir.join(Path::new(DIRECTORY)),
-    };
-    Ok(Some(IdentityMaterial::read(&settings)?))
+    }))
 }
 
 fn check_own(own: &PeerIdentity, config: &Config) -> Result<(), MeshIdentityError> {

@@ -9,9 +9,17 @@ use ocelli_config::Config;
 use ocelli_config::sections::federation::{OriginConfig, UpstreamMode};
 use ocelli_federation::identity::NodeIdentity;
 use ocelli_federation::ingest::OriginQuota;
+use ocelli_federation::link::LinkBudget;
 use ocelli_federation::uplink::UplinkPolicy;
 
 use super::links::Direction;
+
+/// Links at once, both directions; a larger region has more nodes.
+const LINKS_MAX: u64 = 512;
+/// Memory that a link takes at least, bytes: fewer links where there is less.
+const LINK_BYTES: u64 = 3 << 19;
+/// Of `node.memory_max` for what arrives over links: a quarter.
+const INGEST_SHARE: u64 = 4;
 
 /// One neighbour to keep a link to.
 #[derive(Clone, PartialEq)]
@@ -55,6 +63,16 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
         backfill_bytes_per_second: None,
     }));
     wanted
+}
+
+/// What links may hold in memory.
+pub(super) fn budget_of(config: &Config) -> LinkBudget {
+    let ingest_bytes_max = config.node.memory_max.bytes() / INGEST_SHARE;
+    let links_max = (ingest_bytes_max / LINK_BYTES).clamp(1, LINKS_MAX);
+    LinkBudget {
+        ingest_bytes_max,
+        links_max: u32::try_from(links_max).unwrap_or(u32::MAX),
+    }
 }
 
 /// The first entry that names the site of an origin; `*` names every site.
