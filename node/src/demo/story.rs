@@ -190,7 +190,10 @@ impl Stage {
                     .as_str()
                     .is_some_and(|of| of.starts_with(&name)),
             });
-            (link?["is_up"] == is_up).then(|| since(then))
+            let link = link?;
+            // The node's own time of the change, not that of this look at it.
+            let changed_ms = link["since_ms"].as_i64()? - then.0;
+            (link["is_up"] == is_up && changed_ms >= 0).then_some(changed_ms)
         };
         until(PATIENCE, look).await
     }
