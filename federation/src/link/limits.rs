@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::frame::FRAME_BYTES_MAX;
 
 /// A connection that is silent for so long is lost (promise "QUIC": half-open is seen within 5 s).
-pub(super) const IDLE_MAX: Duration = Duration::from_secs(4);
+pub(super) const IDLE_MAX: Duration = Duration::from_millis(3_500);
 /// How often a silent side says that it lives.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// A TLS handshake that takes longer is given up.
