@@ -123,6 +123,7 @@ impl Bus {
             origin,
             before,
             is_forsaken,
+            forsaken,
         } = identity;
         report.origin = origin;
         // Said at each start until something stands under the new one.
@@ -134,6 +135,7 @@ impl Bus {
             disk,
             clock,
             origin,
+            forsaken,
             log: Log::new(map, options.tail_bytes_max),
             counters: Counters::default(),
             status: watch::Sender::new(BusStatus::default()),
@@ -310,6 +312,13 @@ impl Bus {
     #[must_use]
     pub fn origin(&self) -> OriginId {
         self.shared.origin
+    }
+
+    /// Former origins whose records upper tiers hold otherwise: what of them is held here must never
+    /// go up. The latest last.
+    #[must_use]
+    pub fn forsaken(&self) -> &[OriginId] {
+        &self.shared.forsaken
     }
 
     /// The last batch and session of each pair.

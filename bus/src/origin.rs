@@ -19,6 +19,8 @@ use crate::record::OriginId;
 
 /// Longest `origin` file that is read, bytes.
 const FILE_BYTES_MAX: u64 = 4_096;
+/// Most forsaken origins that the file names; the oldest leaves, its records long out of retention.
+const FORSAKEN_MAX: usize = 32;
 /// Where Linux names the machine.
 const MACHINE_ID_PATH: &str = "/etc/machine-id";
 
@@ -44,12 +46,15 @@ struct OriginFile {
     /// Whether the one before was forsaken, not copied.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_forsaken: bool,
+    /// All origins that were forsaken here, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    forsaken: Vec<OriginId>,
     #[serde(flatten)]
     place: Place,
 }
 
 /// Who a data directory is from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// The origin of all that is appended from now on.
     pub(crate) origin: OriginId,
@@ -57,6 +62,8 @@ pub(crate) struct Identity {
     pub(crate) before: Option<OriginId>,
     /// Whether it went back in time, as an upper tier found.
     pub(crate) is_forsaken: bool,
+    /// Origins that upper tiers hold otherwise than this directory does, the latest last.
+    pub(crate) forsaken: Vec<OriginId>,
 }
 
 /// What forsaking an origin changed.
@@ -100,16 +107,18 @@ pub fn forsake_origin(directory: &Path, rng: &mut dyn Rng) -> Result<Forsaken, F
         path: directory.to_owned(),
     })?;
     let machine = std::fs::read_to_string(MACHINE_ID_PATH).unwrap_or_default();
+    let mut forsaken = known.forsaken;
+    forsaken.push(known.origin);
+    forsaken.drain(..forsaken.len().saturating_sub(FORSAKEN_MAX));
+    let (before, origin) = (known.origin, new_origin(rng));
     let identity = Identity {
-        origin: new_origin(rng),
-        before: Some(known.origin),
+        origin,
+        before: Some(before),
         is_forsaken: true,
+        forsaken,
     };
-    write(&path, machine.trim(), identity).map_err(|source| OriginError::Io { path, source })?;
-    Ok(Forsaken {
-        before: known.origin,
-        origin: identity.origin,
-    })
+    write(&path, machine.trim(), &identity).map_err(|source| OriginError::Io { path, source })?;
+    Ok(Forsaken { before, origin })
 }
 
 /// Why the `origin` file cannot be used.
@@ -147,7 +156,7 @@ fn identify_on(path: &Path, machine: &str, rng: &mut dyn Rng) -> Result<Identity
         path: path.to_owned(),
         source,
     };
-    let before = match read(path)? {
+    let (before, forsaken) = match read(path)? {
         Some(known) => {
             let file = File::open(path).map_err(wrap)?;
             if known.place == place_of(&file, machine).map_err(wrap)? {
@@ -155,18 +164,20 @@ fn identify_on(path: &Path, machine: &str, rng: &mut dyn Rng) -> Result<Identity
                     origin: known.origin,
                     before: known.before,
                     is_forsaken: known.is_forsaken,
+                    forsaken: known.forsaken,
                 });
             }
-            Some(known.origin)
+            (Some(known.origin), known.forsaken)
         }
-        None => None,
+        None => (None, Vec::new()),
     };
     let identity = Identity {
         origin: new_origin(rng),
         before,
         is_forsaken: false,
+        forsaken,
     };
-    write(path, machine, identity).map_err(wrap)?;
+    write(path, machine, &identity).map_err(wrap)?;
     Ok(identity)
 }
 
@@ -204,7 +215,7 @@ fn read(path: &Path) -> Result<Option<OriginFile>, OriginError> {
 }
 
 /// Written beside and renamed: the rename keeps the inode that the content names.
-fn write(path: &Path, machine: &str, identity: Identity) -> io::Result<()> {
+fn write(path: &Path, machine: &str, identity: &Identity) -> io::Result<()> {
     let beside = path.with_extension("new");
     // Not truncated in place: a new file has a new inode and birth time.
     match std::fs::remove_file(&beside) {
@@ -218,6 +229,7 @@ fn write(path: &Path, machine: &str, identity: Identity) -> io::Result<()> {
         origin: identity.origin,
         before: identity.before,
         is_forsaken: identity.is_forsaken,
+        forsaken: identity.forsaken.clone(),
         place,
     })?;
     text.push(b'\n');
@@ -274,8 +286,33 @@ mod tests {
         let again = identify_on(&copy, "m1", &mut rng).unwrap();
         assert_eq!(again, copied, "a restart");
 
+        assert!(copied.forsaken.is_empty(), "a copy is not behind");
+
         let cloned = identify_on(&path, "m2", &mut rng).unwrap();
         assert_eq!(cloned.before, Some(first.origin), "a cloned machine");
+    }
+
+    #[test]
+    fn forsaken_origins_are_remembered_over_restarts_and_copies_up_to_their_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let mut rng = Counting(0);
+        let path = root.path().join("origin");
+        let machine = std::fs::read_to_string(MACHINE_ID_PATH).unwrap_or_default();
+        let machine = machine.trim();
+        let first = identify_on(&path, machine, &mut rng).unwrap().origin;
+        let second = forsake_origin(root.path(), &mut rng).unwrap().origin;
+        let known = identify_on(&path, machine, &mut rng).unwrap();
+        assert_eq!((known.origin, known.forsaken), (second, vec![first]));
+        let copy = root.path().join("copy");
+        std::fs::copy(&path, &copy).unwrap();
+        let copied = identify_on(&copy, machine, &mut rng).unwrap();
+        assert_eq!(copied.forsaken, vec![first], "the second was only copied");
+        for _ in 0..FORSAKEN_MAX {
+            forsake_origin(root.path(), &mut rng).unwrap();
+        }
+        let known = identify_on(&path, machine, &mut rng).unwrap();
+        assert_eq!(known.forsaken.len(), FORSAKEN_MAX);
+        assert_eq!(known.forsaken[0], second, "the oldest left");
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: BusOptions,
     pub(crate) origin: OriginId,
+    pub(crate) forsaken: Vec<OriginId>,
     /// Changed by the writer; segments are removed by the keeper.
     pub(crate) log: Log,
     pub(crate) counters: Counters,

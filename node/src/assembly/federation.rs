@@ -451,13 +451,12 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
         info!(link = %id, member = %standing.member, "link stands");
         let link: Arc<dyn Link> = standing.link;
         shared.links.up(id, Arc::clone(&link), clock.wall());
-        let own = shared.parts.identity.own().identity.clone();
         let end = run_uplink(UplinkRun {
             link,
             bus: Arc::clone(&shared.parts.bus),
             cursor: cursor.clone(),
             clock: Arc::clone(&clock),
-            policy: policy_of(&wanted, (&own, &shared.parts.bus)),
+            policy: policy_of(&wanted, &shared.parts.bus),
             from_peers: Arc::clone(&shared.from_peers),
             is_replay: false,
         })

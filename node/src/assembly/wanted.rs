@@ -4,10 +4,9 @@
 //! and how much is taken of an origin. Does not: dial.
 //! In: a configuration. Out: [`Wanted`]; two that are equal need no new link.
 
-use ocelli_bus::{Bus, OriginDescription, OriginFacts};
+use ocelli_bus::{Bus, OriginDescription};
 use ocelli_config::Config;
 use ocelli_config::sections::federation::{OriginConfig, UpstreamMode};
-use ocelli_federation::identity::NodeIdentity;
 use ocelli_federation::ingest::OriginQuota;
 use ocelli_federation::link::LinkBudget;
 use ocelli_federation::uplink::UplinkPolicy;
@@ -94,23 +93,11 @@ pub(super) fn quota_of(
 }
 
 /// What is sent to a neighbour, and how.
-pub(super) fn policy_of(wanted: &Wanted, (own, bus): (&NodeIdentity, &Bus)) -> UplinkPolicy {
-    // Origins of this very node that are not the present one: it gave them up.
-    let is_former = |facts: &&OriginFacts| {
-        let described = facts.description.as_ref();
-        !facts.is_own && described.is_some_and(|described| is_of(described, own))
-    };
-    let origins = bus.origins();
-    let forsaken = origins.iter().filter(is_former).map(|facts| facts.origin);
+pub(super) fn policy_of(wanted: &Wanted, bus: &Bus) -> UplinkPolicy {
     UplinkPolicy {
         backfill_bytes_per_second: wanted.backfill_bytes_per_second,
         is_shared: wanted.members.len() > 1,
-        forsaken: forsaken.collect(),
+        forsaken: bus.forsaken().iter().copied().collect(),
         ..UplinkPolicy::new(bus.origin())
     }
-}
-
-fn is_of(described: &OriginDescription, node: &NodeIdentity) -> bool {
-    let same_node = described.site == node.name && described.node == node.node;
-    same_node && described.mesh == node.mesh && described.tier == node.tier
 }
