@@ -314,8 +314,8 @@ impl Bus {
         self.shared.origin
     }
 
-    /// Former origins whose records upper tiers hold otherwise: what of them is held here must never
-    /// go up. The latest last.
+    /// Former origins whose records upper tiers hold otherwise: what of them is held here must
+    /// never go up. The latest last.
     #[must_use]
     pub fn forsaken(&self) -> &[OriginId] {
         &self.shared.forsaken

@@ -58,8 +58,8 @@ fn the_story_of_a_cut_link_ends_with_all_records_at_the_global() {
     assert!(story["live_back_ms"].is_number(), "{story}");
     assert_eq!(story["lost"], 0, "{story}");
     assert_eq!(story["is_whole"], true, "{story}");
-    // Idle limit (3.5 s), begun anew by a keep-alive (1 s) that was sent into the cut: 4.5 s. What is
-    // above is for a machine on which three demos start at once.
+    // Idle limit (3.5 s), begun anew by a keep-alive (1 s) that was sent into the cut: 4.5 s. What
+    // is above is for a machine on which three demos start at once.
     for end in ["site", "region"] {
         let seen = story["down_seen_ms"][end].as_u64();
         assert!(seen.is_some_and(|ms| ms <= 6_000), "{end}: {story}");
