@@ -2,7 +2,7 @@
 //!
 //! Does: name the requests, hand them over, wait for the answer. Does not: check who asks
 //! (`http::guard`), carry them out (`assembly`, `run`).
-//! In: routes of the API. Out: [`ControlRequest`]s. Full: [`REQUESTS_MAX`] wait; more are refused.
+//! In: routes of the API. Out: [`ControlRequest`]s. Full: `REQUESTS_MAX` wait; more are refused.
 
 use ocelli_actors::{ApproveError, ProbeOrder, ProbeRefused, ProbeReport};
 use ocelli_model::resource::ResourceId;

@@ -68,7 +68,7 @@ pub enum Applied {
 }
 
 impl RevocationList {
-    /// Reads a list; [`RevocationList::check_signature`] says whether to believe it.
+    /// Reads a list; `RevocationList::check_signature` says whether to believe it.
     ///
     /// # Errors
     /// [`RevocationError::TooLarge`], [`RevocationError::Malformed`].

@@ -3,7 +3,7 @@
 //! Does: note what dialling, taking and ending of links say, show it. Does not: dial or take
 //! (`federation`). In: changes. Out: [`LinkView`]s by id, for `/v1/links`, `/metrics`, `/readyz`.
 //! Memory: an upstream and a peer keep their entry; of those from below, those that ended last
-//! stay, [`ENDED_MAX`] at most.
+//! stay, `ENDED_MAX` at most.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

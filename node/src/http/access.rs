@@ -2,7 +2,7 @@
 //!
 //! Does: know callers by `[[http.access]]`, keep tokens as hashes, judge a request by the route's
 //! row. Does not: hold the rows (`openapi`), check names and origins (`guard`).
-//! In: opened accesses, a request's proof. Out: a [`Caller`], or a refusal.
+//! In: opened accesses, a request's proof. Out: a `Caller`, or a refusal.
 //! Invariant (promise P13): a route without a row is not served; a filter narrows every route.
 
 mod caller;

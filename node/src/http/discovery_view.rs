@@ -2,7 +2,7 @@
 //!
 //! Does: render one, with or without the ids of its difference. Does not: decide what is held
 //! (`model::catalog`). In: snapshots. Out: JSON; field names are stable: additions only.
-//! Limit: [`IDS_MAX`] ids of each sort.
+//! Limit: `IDS_MAX` ids of each sort.
 
 use std::sync::Arc;
 

@@ -43,7 +43,7 @@ pub struct Faults {
     pub lost: u32,
     /// Packets sent twice, of 1,000.
     pub repeated: u32,
-    /// Packets that leave [`REORDER_DELAY`] late, of 1,000.
+    /// Packets that leave `REORDER_DELAY` late, of 1,000.
     pub reordered: u32,
     /// Packets with one bit turned, of 1,000.
     pub corrupted: u32,
