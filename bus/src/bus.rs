@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::block_reader::BlockReader;
-use crate::capacity::ReaderFacts;
 use crate::coverage::{self, CoverageFileError, StreamHead, StreamState};
 use crate::cursor_store::{CursorFileError, CursorStore};
 use crate::decoder::Record;
@@ -31,7 +30,7 @@ use crate::last_values::LastValues;
 use crate::log::{Log, LogMap};
 use crate::options::BusOptions;
 use crate::origin::{self, Identity, OriginError};
-use crate::origins::{self, OriginFacts};
+use crate::origins::{self, OriginFacts, ReaderFacts};
 use crate::read_pool::ReadFrom;
 use crate::read_pool::{self, ChunkCache, ReadRequest};
 use crate::reader::{READERS_MAX, ReadError, Reader, ReaderOptions, TooManyReaders};

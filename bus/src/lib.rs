@@ -10,7 +10,6 @@ mod block_index;
 mod block_reader;
 pub mod body;
 mod bus;
-mod capacity;
 mod coverage;
 mod cursor_store;
 pub mod decoder;
@@ -58,7 +57,6 @@ mod writer;
 
 pub use block_reader::{BlockDelivery, BlockReader};
 pub use bus::{Bus, OpenError};
-pub use capacity::{Capacity, OriginCapacity, ReaderFacts, capacity};
 pub use coverage::{CoverageFileError, StreamHead};
 pub use cursor_store::{
     CURSOR_NAME_BYTES_MAX, CURSORS_MAX, CursorError, CursorFileError, CursorState, CursorStore,
@@ -74,7 +72,7 @@ pub use head_mark::HeadMark;
 pub use last_values::{LastEntry, LastKey, LastKind, LastValues};
 pub use options::BusOptions;
 pub use origin::{ForsakeError, Forsaken, OriginError, forsake_origin};
-pub use origins::OriginFacts;
+pub use origins::{OriginFacts, ReaderFacts};
 pub use read_pool::ReadFrom;
 pub use reader::{
     Delivery, EntryFilter, READERS_MAX, ReadError, Reader, ReaderOptions, TooManyReaders,

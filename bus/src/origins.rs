@@ -1,8 +1,8 @@
 //! What this node holds of each origin, for capacity, links and quotas.
 //!
-//! Does: sum up segments by origin, say who the own one is. Does not: forecast (`capacity`),
-//! enforce (`retention`).
-//! In: the log's map and lane 1. Out: [`OriginFacts`], by origin; one definition.
+//! Does: sum up segments by origin, say who the own one is, what readers have yet to take.
+//! Does not: forecast, enforce (`retention`).
+//! In: the log's map, lane 1, cursors. Out: [`OriginFacts`], [`ReaderFacts`]; one definition.
 //! Cost: one pass over the segments' streams; asked for by people and by a tick, not per block.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,6 @@ use std::sync::Arc;
 use ocelli_model::clock::WallMs;
 
 use crate::block::{BlockBuilder, EntryHead};
-use crate::capacity::ReaderFacts;
 use crate::cursor_store::CursorState;
 use crate::definition::OriginDescription;
 use crate::log::LogMap;
@@ -41,6 +40,19 @@ pub struct OriginFacts {
     pub highest: Seq,
     /// Seqs of data below the highest that are neither held nor were.
     pub missing: u64,
+}
+
+/// What a durable cursor has yet to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReaderFacts {
+    /// Its name.
+    pub name: String,
+    /// Who reads: `uplink`, `peer`, `sink`, `check`.
+    pub kind: String,
+    /// When this node took the oldest data that the reader has yet to take; `None`: it has all.
+    pub oldest: Option<WallMs>,
+    /// About how many bytes of held data it has yet to take.
+    pub bytes: u64,
 }
 
 /// Says in lane 1 of the own origin who this node is, unless the last word on it says the same. The
