@@ -1,11 +1,13 @@
 //! The thread of links: the QUIC endpoint, diallers of upstreams and peers, nodes that dial in.
 //!
-//! Does: open the endpoint on a thread and current-thread runtime of its own, keep a link to each
-//! upstream and peer, take or refuse who dials in, follow a reload, end in order.
+//! Does: open the endpoint on a thread and current-thread runtime of its own, start diallers
+//! (`diallers`) and who takes those who dial in (`acceptor`), follow a reload, end in order.
 //! Does not: decide whom to trust (`identity`), which member of a group is dialled (`link`).
 //! In: a configuration, an identity. Out: [`Federation`]; [`Links`] for those who look.
 
-use std::collections::BTreeMap;
+mod acceptor;
+mod diallers;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,30 +19,26 @@ use ocelli_bus::{Bus, OriginDescription};
 use ocelli_config::Config;
 use ocelli_config::sections::federation::OriginConfig;
 use ocelli_federation::FromPeers;
-use ocelli_federation::frame::{FEATURES, PROTOCOL, RefuseCode, Role};
-use ocelli_federation::identity::{Expected, IdentityStore};
-use ocelli_federation::ingest::{Audit, IngestEnd, IngestNode, run_ingest};
+use ocelli_federation::frame::{FEATURES, PROTOCOL};
+use ocelli_federation::identity::IdentityStore;
+use ocelli_federation::ingest::{Audit, IngestNode};
 use ocelli_federation::link::{
-    DialFacts, Dialer, DialerOptions, Link, MeshEndpoint, MeshOptions, NodeFacts, Offer, Offers,
-    OpenEndpointError, RESET_KEY_BYTES, Standing, WelcomeFacts,
+    MeshEndpoint, MeshOptions, NodeFacts, Offers, OpenEndpointError, RESET_KEY_BYTES,
 };
 use ocelli_federation::subscribe::SubscriptionServer;
-use ocelli_federation::uplink::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
 use ocelli_model::clock::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle as Task;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::desk::Desk;
-use super::links::{Direction, Links};
+use super::links::Links;
 use super::membership;
-use super::wanted::{Wanted, budget_of, policy_of, quota_of, wanted_of};
-use crate::rng::RealRng;
+use super::wanted::{budget_of, quota_of};
+use acceptor::accept;
+use diallers::Diallers;
 
 /// Links from one address: the nodes of a large site behind address translation.
 const LINKS_PER_ADDRESS_MAX: usize = 64;
-/// Most bytes of blocks in flight that a dialler is allowed.
-const IN_FLIGHT_MAX: u64 = 8 << 20;
 /// Subscriptions over links, of all who dial in: what HTTP has without a setting.
 const SUBSCRIPTIONS_MAX: usize = 256;
 /// Refusals that wait to be told; more are only counted.
@@ -226,13 +224,9 @@ async fn run(
     let accepting = tokio::spawn(accept(offers, Arc::clone(&shared), is_open));
     let auditing = tokio::spawn(audit(Arc::clone(&shared)));
     let membership = membership::start(&endpoint, &shared.parts, &config);
-    let mut diallers = Diallers {
-        shared,
-        endpoint: Arc::clone(&endpoint),
-        tasks: BTreeMap::new(),
-    };
+    let mut diallers = Diallers::new(Arc::clone(&shared), Arc::clone(&endpoint));
     diallers.follow(&config);
-    let mut rolled_back = diallers.shared.roll_back.subscribe();
+    let mut rolled_back = shared.roll_back.subscribe();
     let _nobody_waits = opened.send(Ok(address));
     loop {
         tokio::select! {
@@ -289,202 +283,4 @@ fn open(
     let (endpoint, offers) = MeshEndpoint::open(options, &tls)?;
     let address = endpoint.local_address()?;
     Ok((endpoint, offers, address))
-}
-
-// === Those who dial in ===
-
-async fn accept(mut offers: Offers, shared: Arc<Shared>, is_open: bool) {
-    while let Some(offer) = offers.next().await {
-        if !is_open {
-            let hint = "set listen.quic there, or dial another node";
-            let reason = "this node takes no links";
-            offer.refuse(RefuseCode::Role, reason, hint).await;
-            continue;
-        }
-        // Bounded by the endpoint: it lets no more in than there may be links.
-        match offer.hello().role {
-            Role::Client => tokio::spawn(serve(offer, Arc::clone(&shared))),
-            _ => tokio::spawn(take(offer, Arc::clone(&shared))),
-        };
-    }
-}
-
-/// Answers the subscriptions of a client. It writes no origin and sends no blocks.
-async fn serve(offer: Offer, shared: Arc<Shared>) {
-    let peer = offer.peer().identity.to_string();
-    match offer.welcome(welcome_of(&shared)).await {
-        Ok(link) => {
-            let closed = Arc::clone(&shared.subscriptions).serve_link(link).await;
-            info!(%peer, reason = %closed, "a client has left");
-        }
-        Err(closed) => info!(%peer, error = %closed, "a client left before it was welcomed"),
-    }
-}
-
-fn welcome_of(shared: &Shared) -> WelcomeFacts {
-    WelcomeFacts {
-        origin: shared.parts.bus.origin(),
-        ingest_bytes_in_flight_max: IN_FLIGHT_MAX,
-    }
-}
-
-async fn take(offer: Offer, shared: Arc<Shared>) {
-    let peer = offer.peer().identity.to_string();
-    let (origin, role) = (offer.hello().origin, offer.hello().role);
-    let Some(seat) = shared.desk.claim(origin).await else {
-        warn!(%peer, %origin, "two live nodes state one origin; both are refused");
-        let reason = "a live link states the same origin already";
-        let hint = "one of both data directories is a copy: give it a new origin, or remove it";
-        return offer
-            .refuse(RefuseCode::DuplicateOrigin, reason, hint)
-            .await;
-    };
-    let link = match offer.welcome(welcome_of(&shared)).await {
-        Ok(link) => link,
-        Err(closed) => {
-            return info!(%peer, error = %closed, "a node left before it was welcomed");
-        }
-    };
-    let serving = Arc::clone(&shared.subscriptions).serve_link(Arc::clone(&link));
-    let serving = tokio::spawn(serving);
-    let link: Arc<dyn Link> = link;
-    seat.take(&link);
-    let direction = match role {
-        Role::Peer => Direction::Peer,
-        _ => Direction::Down,
-    };
-    let clock = &shared.parts.clock;
-    let id = shared.links.taken(direction, &link, clock.wall());
-    info!(%peer, link = %id, "link taken");
-    let end = run_ingest(Arc::clone(&link), Arc::clone(&shared.ingest)).await;
-    serving.abort();
-    shared
-        .links
-        .ended(&id, &link, (&end.to_string(), clock.wall()));
-    warn!(%peer, link = %id, error = %end, "link ended");
-    if matches!(end, IngestEnd::RolledBack { .. }) {
-        shared.roll_back.send_replace(true);
-    }
-}
-
-// === Those that are dialled ===
-
-struct Diallers {
-    shared: Arc<Shared>,
-    endpoint: Arc<MeshEndpoint>,
-    tasks: BTreeMap<String, (Wanted, Task<()>)>,
-}
-
-impl Diallers {
-    fn follow(&mut self, config: &Config) {
-        self.shared.quotas.store(Arc::new(config.origins.clone()));
-        let wanted = wanted_of(config);
-        let gone: Vec<String> = self
-            .tasks
-            .iter()
-            .filter(|(_, (running, _))| !wanted.contains(running))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in gone {
-            if let Some((_, task)) = self.tasks.remove(&id) {
-                task.abort();
-                self.shared.links.unwant(&id);
-            }
-        }
-        let site = config.node.site.as_str();
-        for wanted in wanted {
-            if !self.tasks.contains_key(&wanted.id) {
-                self.begin(wanted, site);
-            }
-        }
-    }
-
-    fn begin(&mut self, wanted: Wanted, site: &str) {
-        let (expected, role) = match wanted.direction {
-            Direction::Peer => (Expected::Peer, Role::Peer),
-            _ => (Expected::Upstream, Role::Uplink),
-        };
-        let tls = match self.shared.parts.identity.client_config(expected) {
-            // It follows the identity by itself: one is enough for all attempts.
-            Ok(tls) => Arc::new(tls),
-            Err(error) => return warn!(link = %wanted.id, %error, "cannot be dialled"),
-        };
-        let origin = self.shared.parts.bus.origin();
-        let options = DialerOptions {
-            site: site.to_owned(),
-            members: wanted.members.clone(),
-            tls: Arc::new(move || Arc::clone(&tls)),
-            facts: Arc::new(move || DialFacts { origin, role }),
-            clock: Arc::clone(&self.shared.parts.clock),
-            rng: Box::new(RealRng::default()),
-        };
-        let who = (wanted.direction, wanted.name.as_str());
-        self.shared
-            .links
-            .want(&wanted.id, who, self.shared.parts.clock.wall());
-        let dialer = Dialer::new(Arc::clone(&self.endpoint), options);
-        let task = tokio::task::spawn_local(keep(dialer, wanted.clone(), Arc::clone(&self.shared)));
-        self.tasks.insert(wanted.id.clone(), (wanted, task));
-    }
-
-    async fn end(self) {
-        for (_, task) in self.tasks.into_values() {
-            task.abort();
-            let _it_was_told_to_end = task.await;
-        }
-    }
-}
-
-/// Keeps a link for as long as it is wanted.
-async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
-    let clock = Arc::clone(&shared.parts.clock);
-    let id = wanted.id.as_str();
-    let cursor = match uplink_cursor(&shared.parts.bus, id, clock.wall()) {
-        Ok(cursor) => cursor,
-        Err(error) => {
-            shared.links.down(id, &error.to_string(), clock.wall());
-            return warn!(link = %id, %error, "cannot be dialled");
-        }
-    };
-    loop {
-        let standing = connect(&mut dialer, id, &shared).await;
-        info!(link = %id, member = %standing.member, "link stands");
-        let link: Arc<dyn Link> = standing.link;
-        shared.links.up(id, Arc::clone(&link), clock.wall());
-        let end = run_uplink(UplinkRun {
-            link,
-            bus: Arc::clone(&shared.parts.bus),
-            cursor: cursor.clone(),
-            clock: Arc::clone(&clock),
-            policy: policy_of(&wanted, &shared.parts.bus),
-            from_peers: Arc::clone(&shared.from_peers),
-            is_replay: false,
-        })
-        .await;
-        warn!(link = %id, error = %end, "link ended");
-        shared.links.down(id, &end.to_string(), clock.wall());
-        if matches!(end, UplinkEnd::RolledBack { .. }) {
-            shared.roll_back.send_replace(true);
-        }
-        dialer.lost();
-    }
-}
-
-/// Dials until a link stands, and shows why it does not yet.
-async fn connect(dialer: &mut Dialer, id: &str, shared: &Shared) -> Standing {
-    let mut states = dialer.states();
-    let connecting = dialer.connect();
-    tokio::pin!(connecting);
-    loop {
-        tokio::select! {
-            standing = &mut connecting => return standing,
-            Ok(()) = states.changed() => {
-                let members = states.borrow_and_update();
-                let error = members.iter().find_map(|member| member.error.as_deref());
-                if let Some(error) = error {
-                    shared.links.down(id, error, shared.parts.clock.wall());
-                }
-            }
-        }
-    }
 }

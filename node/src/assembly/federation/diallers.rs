@@ -1,0 +1,154 @@
+//! Those that are dialled: upstreams and peers, one task each.
+//!
+//! Does: follow a configuration, dial until a link stands, run its uplink, dial again when it ends.
+//! Does not: choose the member of a group or its back-off (`link`), pick blocks (`uplink`).
+//! In: configurations. Out: entries in the list of links; `true` in `rolled_back` where a neighbour
+//! holds more of the own origin than this disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ocelli_config::Config;
+use ocelli_federation::frame::Role;
+use ocelli_federation::identity::Expected;
+use ocelli_federation::link::{DialFacts, Dialer, DialerOptions, Link, MeshEndpoint, Standing};
+use ocelli_federation::uplink::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
+use tokio::task::JoinHandle as Task;
+use tracing::{info, warn};
+
+use super::Shared;
+use crate::assembly::links::Direction;
+use crate::assembly::wanted::{Wanted, policy_of, wanted_of};
+use crate::rng::RealRng;
+
+/// The diallers of a node, by link.
+pub(super) struct Diallers {
+    shared: Arc<Shared>,
+    endpoint: Arc<MeshEndpoint>,
+    tasks: BTreeMap<String, (Wanted, Task<()>)>,
+}
+
+impl Diallers {
+    pub(super) fn new(shared: Arc<Shared>, endpoint: Arc<MeshEndpoint>) -> Self {
+        let tasks = BTreeMap::new();
+        Self {
+            shared,
+            endpoint,
+            tasks,
+        }
+    }
+
+    /// Dials what is wanted and was not, leaves what no longer is.
+    pub(super) fn follow(&mut self, config: &Config) {
+        self.shared.quotas.store(Arc::new(config.origins.clone()));
+        let wanted = wanted_of(config);
+        let gone: Vec<String> = self
+            .tasks
+            .iter()
+            .filter(|(_, (running, _))| !wanted.contains(running))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            if let Some((_, task)) = self.tasks.remove(&id) {
+                task.abort();
+                self.shared.links.unwant(&id);
+            }
+        }
+        let site = config.node.site.as_str();
+        for wanted in wanted {
+            if !self.tasks.contains_key(&wanted.id) {
+                self.begin(wanted, site);
+            }
+        }
+    }
+
+    fn begin(&mut self, wanted: Wanted, site: &str) {
+        let (expected, role) = match wanted.direction {
+            Direction::Peer => (Expected::Peer, Role::Peer),
+            _ => (Expected::Upstream, Role::Uplink),
+        };
+        let tls = match self.shared.parts.identity.client_config(expected) {
+            // It follows the identity by itself: one is enough for all attempts.
+            Ok(tls) => Arc::new(tls),
+            Err(error) => return warn!(link = %wanted.id, %error, "cannot be dialled"),
+        };
+        let origin = self.shared.parts.bus.origin();
+        let options = DialerOptions {
+            site: site.to_owned(),
+            members: wanted.members.clone(),
+            tls: Arc::new(move || Arc::clone(&tls)),
+            facts: Arc::new(move || DialFacts { origin, role }),
+            clock: Arc::clone(&self.shared.parts.clock),
+            rng: Box::new(RealRng::default()),
+        };
+        let who = (wanted.direction, wanted.name.as_str());
+        self.shared
+            .links
+            .want(&wanted.id, who, self.shared.parts.clock.wall());
+        let dialer = Dialer::new(Arc::clone(&self.endpoint), options);
+        let task = tokio::task::spawn_local(keep(dialer, wanted.clone(), Arc::clone(&self.shared)));
+        self.tasks.insert(wanted.id.clone(), (wanted, task));
+    }
+
+    /// Ends all of them.
+    pub(super) async fn end(self) {
+        for (_, task) in self.tasks.into_values() {
+            task.abort();
+            let _it_was_told_to_end = task.await;
+        }
+    }
+}
+
+/// Keeps a link for as long as it is wanted.
+async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
+    let clock = Arc::clone(&shared.parts.clock);
+    let id = wanted.id.as_str();
+    let cursor = match uplink_cursor(&shared.parts.bus, id, clock.wall()) {
+        Ok(cursor) => cursor,
+        Err(error) => {
+            shared.links.down(id, &error.to_string(), clock.wall());
+            return warn!(link = %id, %error, "cannot be dialled");
+        }
+    };
+    loop {
+        let standing = connect(&mut dialer, id, &shared).await;
+        info!(link = %id, member = %standing.member, "link stands");
+        let link: Arc<dyn Link> = standing.link;
+        shared.links.up(id, Arc::clone(&link), clock.wall());
+        let end = run_uplink(UplinkRun {
+            link,
+            bus: Arc::clone(&shared.parts.bus),
+            cursor: cursor.clone(),
+            clock: Arc::clone(&clock),
+            policy: policy_of(&wanted, &shared.parts.bus),
+            from_peers: Arc::clone(&shared.from_peers),
+            is_replay: false,
+        })
+        .await;
+        warn!(link = %id, error = %end, "link ended");
+        shared.links.down(id, &end.to_string(), clock.wall());
+        if matches!(end, UplinkEnd::RolledBack { .. }) {
+            shared.roll_back.send_replace(true);
+        }
+        dialer.lost();
+    }
+}
+
+/// Dials until a link stands, and shows why it does not yet.
+async fn connect(dialer: &mut Dialer, id: &str, shared: &Shared) -> Standing {
+    let mut states = dialer.states();
+    let connecting = dialer.connect();
+    tokio::pin!(connecting);
+    loop {
+        tokio::select! {
+            standing = &mut connecting => return standing,
+            Ok(()) = states.changed() => {
+                let members = states.borrow_and_update();
+                let error = members.iter().find_map(|member| member.error.as_deref());
+                if let Some(error) = error {
+                    shared.links.down(id, error, shared.parts.clock.wall());
+                }
+            }
+        }
+    }
+}
