@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use crate::block::{BlockHeader, HEADER_BYTES as BLOCK_HEADER_BYTES};
 use crate::disk::read_at;
 use crate::head_mark::HeadMark;
-use crate::log::LogMap;
+use crate::log::{LogMap, SegmentMeta};
 use crate::record::{Seq, StreamId};
 use crate::segment::frame::{self, FRAME_HEAD_BYTES, FrameKind};
 use crate::segment::header::HEADER_BYTES;
@@ -88,6 +88,15 @@ impl Directory {
         // Blocks may overlap where one was held in part; the nearest one that reaches is taken.
         let mut reaching = before.filter(|place| place.range.last >= seq);
         reaching.next().copied()
+    }
+
+    /// All blocks of exactly these seqs: where an entry was withheld, another block may have it.
+    fn all_of(&self, stream: StreamId, range: SeqRange) -> impl Iterator<Item = BlockPlace> + '_ {
+        let places = self.streams.get(&stream).map_or(&[][..], Vec::as_slice);
+        let start = places.partition_point(|place| place.range.first < range.first);
+        let of_first = places[start..].iter();
+        let of_first = of_first.take_while(move |place| place.range.first == range.first);
+        of_first.filter(move |place| place.range == range).copied()
     }
 
     /// Goes on to list what stands between its end and `end`.
@@ -173,6 +182,7 @@ pub(crate) fn blocks(
             continue;
         };
         if let Some(block) = read(shared, segment, place)? {
+            let block = filled(shared, block)?;
             bytes += block.bytes().len();
             blocks.push(Arc::new(block));
         }
@@ -182,6 +192,36 @@ pub(crate) fn blocks(
         next = place.range.last.next();
     }
     Ok(blocks)
+}
+
+/// The block with those of its withheld entries that came by another path.
+fn filled(shared: &Shared, block: StoredBlock) -> io::Result<StoredBlock> {
+    let (stream, range) = (block.header().stream, block.range());
+    let skipped = block.skipped();
+    if skipped.is_empty() || shared.log.read(|map| map.skipped(stream).covers(&skipped)) {
+        return Ok(block);
+    }
+    let with_it = shared.log.read(|map| {
+        let has = |meta: &SegmentMeta| {
+            let facts = meta.index.streams.get(&stream);
+            facts.is_some_and(|facts| facts.ranges.contains_all(range))
+        };
+        let all = map.segments.iter();
+        let with_it = all.filter(|(_, meta)| has(meta)).map(|(number, _)| *number);
+        with_it.collect::<Vec<_>>()
+    });
+    let mut whole = block;
+    for number in with_it {
+        let Some(opened) = open(shared, number)? else {
+            continue;
+        };
+        for place in opened.directory.all_of(stream, range) {
+            if let Some(other) = read(shared, &opened, place)? {
+                whole = whole.put_back(&other).unwrap_or(whole);
+            }
+        }
+    }
+    Ok(whole)
 }
 
 /// The mark of the block around `seq`, if it is held.

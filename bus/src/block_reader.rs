@@ -158,7 +158,7 @@ impl BlockReader {
         if !self.passed.is_empty() {
             blocks.retain(|block| {
                 let passed = self.passed.get(&block.header().stream);
-                !passed.is_some_and(|passed| passed.contains_all(block.range()))
+                block.is_fill() || !passed.is_some_and(|it| it.contains_all(block.range()))
             });
         }
         (!blocks.is_empty()).then_some(BlockDelivery::Blocks(blocks))

@@ -23,6 +23,7 @@ use crate::definitions::Definitions;
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::disk::{Disk, RealDisk};
 use crate::event_ledger::EventLedger;
+use crate::foreign::ForeignBlock;
 use crate::gap_ledger::GapLedger;
 use crate::head_mark::HeadMark;
 use crate::keeper::{self, Chore};
@@ -275,6 +276,31 @@ impl Bus {
     #[must_use]
     pub fn coverage_of(&self, stream: StreamId) -> SeqRanges {
         self.shared.log.read(|map| map.covered(stream))
+    }
+
+    /// What of each stream is covered by skips alone: policies on the way withheld it, and another
+    /// path may still bring it. Streams of which nothing is are left out.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<(StreamId, SeqRanges)> {
+        let row = |(stream, state): (&StreamId, &StreamState)| (*stream, state.skipped.clone());
+        let is_some = |(_, state): &(&StreamId, &StreamState)| !state.skipped.is_empty();
+        self.shared
+            .log
+            .read(|map| map.streams.iter().filter(is_some).map(row).collect())
+    }
+
+    /// The same of one stream.
+    #[must_use]
+    pub fn skipped_of(&self, stream: StreamId) -> SeqRanges {
+        self.shared.log.read(|map| map.skipped(stream))
+    }
+
+    /// Whether all that a block would bring is held durably, or was.
+    #[must_use]
+    pub fn holds(&self, block: &ForeignBlock) -> bool {
+        let (stream, range) = (block.stream(), block.range());
+        let holds = |map: &LogMap| map.holds(stream, range, &block.skipped());
+        self.shared.log.read(holds)
     }
 
     /// The newest record of a stream that is held, or was.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Disk;
 use crate::head_mark::HeadMark;
 use crate::record::{Lane, OriginId, Seq, StreamId};
-use crate::segment::index::{SeqRange, StreamFacts};
+use crate::segment::index::{SeqRange, StreamFacts, note_skipped};
 use crate::seq_ranges::{RANGES_MAX, SeqRanges};
 use crate::stored::StoredBlock;
 
@@ -38,6 +38,9 @@ pub struct StreamHead {
 pub(crate) struct StreamState {
     /// Held, or removed by retention.
     pub(crate) covered: SeqRanges,
+    /// Covered by skips alone: what is there was withheld by all that sent it, and another path may
+    /// still bring it.
+    pub(crate) skipped: SeqRanges,
     /// Removed by retention. Where it had more ranges than a set may, all of `covered` then.
     pub(crate) removed: SeqRanges,
     pub(crate) head: Option<StreamHead>,
@@ -79,6 +82,9 @@ struct StreamOnDisk {
 impl StreamState {
     /// Takes a durable block in.
     pub(crate) fn take(&mut self, block: &StoredBlock) {
+        let mut range = SeqRanges::default();
+        range.insert_exact(block.range());
+        note_skipped((&self.covered, &mut self.skipped), &range, &block.skipped());
         self.covered.insert_exact(block.range());
         self.bytes_taken += block.frame_bytes();
         self.note_head(block);
@@ -98,9 +104,9 @@ impl StreamState {
 
     /// Takes in what a segment holds.
     pub(crate) fn take_segment(&mut self, facts: &StreamFacts) {
-        for range in facts.ranges.iter() {
-            self.covered.insert_exact(range);
-        }
+        let known = (&self.covered, &mut self.skipped);
+        note_skipped(known, &facts.ranges, &facts.skipped);
+        self.covered.insert_all_exact(&facts.ranges);
         if let Some((block_first, checksum)) = facts.head {
             let mark = HeadMark {
                 seq: facts.ranges.highest(),
@@ -123,6 +129,8 @@ impl StreamState {
         for range in ranges.iter() {
             self.removed.insert_exact(range);
         }
+        // What is older than what is kept is wanted from nobody.
+        self.skipped = self.skipped.without(ranges);
         if self.removed.len() > RANGES_MAX {
             self.removed = self.covered.clone();
         }
@@ -162,6 +170,7 @@ pub(crate) fn load(
         };
         let state = StreamState {
             covered: stream.removed.clone(),
+            skipped: SeqRanges::default(),
             removed: stream.removed,
             head: stream.head,
             bytes_taken: 0,
@@ -206,6 +215,7 @@ mod tests {
         };
         StreamState {
             covered: removed.clone(),
+            skipped: SeqRanges::default(),
             removed,
             head: head.map(|seq| StreamHead {
                 mark: mark(seq),

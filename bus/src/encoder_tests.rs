@@ -201,7 +201,13 @@ fn entries_without_columns_come_back_beside_batches() {
     };
     encoder.push_event(None, &event, WallMs(62_000)).unwrap();
     encoder
-        .push_skip(Skip { count: 5 }, WallMs(63_000))
+        .push_skip(
+            Skip {
+                count: 5,
+                source: None,
+            },
+            WallMs(63_000),
+        )
         .unwrap();
     let place = Place {
         slot: SlotMs(180_000),
@@ -225,7 +231,10 @@ fn entries_without_columns_come_back_beside_batches() {
     let expected = [
         Payload::Gap(gap),
         Payload::Event(event),
-        Payload::Skip(Skip { count: 5 }),
+        Payload::Skip(Skip {
+            count: 5,
+            source: None,
+        }),
         Payload::Released,
         Payload::Pending(pending),
     ];

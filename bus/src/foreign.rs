@@ -12,6 +12,7 @@ use crate::record::StreamId;
 use crate::segment::LogPosition;
 use crate::segment::frame::Envelope;
 use crate::segment::index::SeqRange;
+use crate::seq_ranges::SeqRanges;
 use crate::stored::StoredBlock;
 use crate::writer::queue::SubmitError;
 
@@ -104,6 +105,12 @@ impl ForeignBlock {
     #[must_use]
     pub fn range(&self) -> SeqRange {
         self.0.range()
+    }
+
+    /// The seqs whose entries were withheld from it.
+    #[must_use]
+    pub fn skipped(&self) -> SeqRanges {
+        self.0.skipped()
     }
 
     /// The head table.

@@ -53,10 +53,19 @@ impl LogMap {
         state.map(|state| state.covered.clone()).unwrap_or_default()
     }
 
-    /// Whether all of a range is held, or was.
-    pub(crate) fn covers(&self, stream: StreamId, range: SeqRange) -> bool {
+    /// What of that is covered by skips alone.
+    pub(crate) fn skipped(&self, stream: StreamId) -> SeqRanges {
         let state = self.streams.get(&stream);
-        state.is_some_and(|state| state.covered.contains_all(range))
+        state.map(|state| state.skipped.clone()).unwrap_or_default()
+    }
+
+    /// Whether a block of `range`, but for `without`, brings nothing: all is held, or was.
+    pub(crate) fn holds(&self, stream: StreamId, range: SeqRange, without: &SeqRanges) -> bool {
+        let Some(state) = self.streams.get(&stream) else {
+            return false;
+        };
+        let wanted = || state.skipped.within(range).without(without);
+        state.covered.contains_all(range) && (state.skipped.is_empty() || wanted().is_empty())
     }
 
     /// The highest seq of a stream that is held, or was; 0 if none.

@@ -40,6 +40,9 @@ pub struct OriginFacts {
     pub highest: Seq,
     /// Seqs of data below the highest that are neither held nor were.
     pub missing: u64,
+    /// Seqs of data that forwarding policies below withheld; more than there are where their ranges
+    /// were too many to be told apart.
+    pub skipped: u64,
 }
 
 /// What a durable cursor has yet to take.
@@ -154,6 +157,7 @@ fn begin(map: &LogMap, origin: OriginId) -> OriginFacts {
         last_received: data.and_then(|state| state.head).map(|head| head.received),
         highest,
         missing: highest.0 - covered,
+        skipped: data.map_or(0, |state| state.skipped.count()),
     }
 }
 

@@ -23,6 +23,8 @@ use crate::wire::{Cursor, WireError, put_text, put_varint};
 
 /// Version of all payloads of this file.
 const VERSION: u8 = 1;
+/// Version of a skip that says of which block it is.
+const VERSION_OF_SOURCE: u8 = 2;
 /// Most fields of an event.
 pub const EVENT_FIELDS_MAX: usize = 64;
 /// Longest kind of an event, and longest name of a field, bytes.
@@ -68,11 +70,13 @@ pub struct Pending {
     pub last: SlotMs,
 }
 
-/// A range of seqs that a forwarding policy withheld.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Seqs that a forwarding policy withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Skip {
     /// How many seqs, this entry's own the first of them.
     pub count: u64,
+    /// Checksum of the block's header as its origin wrote it; in the first skip of a block.
+    pub source: Option<u32>,
 }
 
 /// What a restart, or another owner, needs to go on as if nothing had happened.
@@ -134,8 +138,39 @@ pub(crate) fn put_pending(into: &mut Vec<u8>, pending: &Pending) {
 
 /// Appends a skip's body.
 pub(crate) fn put_skip(into: &mut Vec<u8>, skip: Skip) {
-    into.push(VERSION);
-    put_varint(into, skip.count);
+    match skip.source {
+        None => {
+            into.push(VERSION);
+            put_varint(into, skip.count);
+        }
+        Some(source) => {
+            into.push(VERSION_OF_SOURCE);
+            put_varint(into, skip.count);
+            into.extend_from_slice(&source.to_le_bytes());
+        }
+    }
+}
+
+/// The source that a skip's body names, if it names one.
+pub(crate) fn read_skip_source(body: &[u8]) -> Option<u32> {
+    read_skip(body).ok()?.source
+}
+
+/// A body of no bytes is one seq: a reader knows all of it from the head.
+fn read_skip(body: &[u8]) -> Result<Skip, WireError> {
+    if body.is_empty() {
+        let (count, source) = (1, None);
+        return Ok(Skip { count, source });
+    }
+    let mut cursor = Cursor::new(body);
+    let has_source = cursor.u8("a version")? == VERSION_OF_SOURCE;
+    let count = cursor.varint("a count")?;
+    let source = match has_source {
+        true => Some(u32::from_le_bytes(cursor.array("a block's checksum")?)),
+        false => None,
+    };
+    cursor.finish("the end of the entry")?;
+    Ok(Skip { count, source })
 }
 
 /// Appends a session's body.
@@ -200,6 +235,11 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 // === Reading ===
 
+fn wire_of(head: &EntryHead) -> impl Fn(WireError) -> PayloadError {
+    let kind = head.kind;
+    move |source| PayloadError::Wire { kind, source }
+}
+
 /// Decodes the body of any entry but a batch or a definition.
 pub(crate) fn read(head: &EntryHead, body: &[u8]) -> Result<Payload, PayloadError> {
     let unknown = || Ok(Payload::Unknown(body.into()));
@@ -207,14 +247,14 @@ pub(crate) fn read(head: &EntryHead, body: &[u8]) -> Result<Payload, PayloadErro
         EntryKind::Plan => return Ok(Payload::Plan(body.into())),
         EntryKind::Unknown(_) | EntryKind::Batch | EntryKind::Definition => return unknown(),
         EntryKind::Released if body.is_empty() => return Ok(Payload::Released),
+        EntryKind::Skip if matches!(body, [] | [VERSION | VERSION_OF_SOURCE, ..]) => {
+            return read_skip(body).map(Payload::Skip).map_err(wire_of(head));
+        }
         _ => {}
     }
-    let wire = |source| PayloadError::Wire {
-        kind: head.kind,
-        source,
-    };
+    let wire = wire_of(head);
     let mut cursor = Cursor::new(body);
-    if cursor.u8("a version").map_err(wire)? != VERSION {
+    if cursor.u8("a version").map_err(&wire)? != VERSION {
         return unknown();
     }
     if head.kind == EntryKind::Enrich {
@@ -250,9 +290,6 @@ fn read_small(head: &EntryHead, cursor: &mut Cursor<'_>) -> Result<Payload, Wire
         }
         EntryKind::Session => return read_session(cursor).map(Payload::Session),
         EntryKind::Event => Payload::Event(read_event(cursor)?),
-        EntryKind::Skip => Payload::Skip(Skip {
-            count: cursor.varint("a count")?,
-        }),
         _ => Payload::Released,
     };
     cursor.finish("the end of the entry")?;

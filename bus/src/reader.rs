@@ -190,7 +190,8 @@ impl Reader {
             }
             let taken = self.taken.entry(stream).or_default();
             for (index, view) in block.entries().iter().enumerate() {
-                let is_new = !taken.contains(view.seq);
+                // What a filter had withheld counted as taken when its skip was passed.
+                let is_new = block.is_fill() || !taken.contains(view.seq);
                 if is_new && (self.wants)(stream, &view.head) {
                     entries.extend(Entry::new(block, index));
                 }

@@ -63,6 +63,13 @@ impl SeqRanges {
         self.ranges.splice(touched, [merged]);
     }
 
+    /// As [`Self::insert_all`] where something else bounds the number of ranges.
+    pub(crate) fn insert_all_exact(&mut self, other: &Self) {
+        for range in other.iter() {
+            self.insert_exact(range);
+        }
+    }
+
     /// Takes all of `other` in, as [`Self::insert`] does.
     pub fn insert_all(&mut self, other: &Self) {
         for range in other.iter() {

@@ -88,6 +88,8 @@ counters! {
     retention_gaps,
     /// Blocks of other origins that were held already.
     duplicate_blocks,
+    /// Blocks of other origins of which what had been withheld was taken.
+    filled_blocks,
     /// Blocks of other origins that have to be offered again: lane 1 out of order, definitions
     /// missing, too many holes.
     foreign_refused,

@@ -10,11 +10,15 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use ocelli_model::clock::WallMs;
 
-use crate::block::{BlockError, BlockHeader, BlockView, EntryHead, EntryView, HEADER_BYTES};
+use crate::block::{
+    BlockError, BlockHeader, BlockView, EntryHead, EntryView, HEADER_BYTES, put_back, source_of,
+    withhold,
+};
 use crate::record::{EntryKind, Seq, StreamId};
 use crate::segment::LogPosition;
 use crate::segment::frame::{Envelope, FRAME_HEAD_BYTES};
 use crate::segment::index::{BlockFacts, SeqRange};
+use crate::seq_ranges::SeqRanges;
 
 /// Memory that an entry of the head table takes beside the block's bytes.
 const ENTRY_BYTES: usize = size_of::<EntryView>();
@@ -27,6 +31,8 @@ pub struct StoredBlock {
     header: BlockHeader,
     bytes: Bytes,
     entries: Box<[EntryView]>,
+    /// Checksum of the header that the origin wrote, if something was withheld since.
+    source: Option<u32>,
     /// Bodies of a compressed block, inflated by the first who asks.
     inflated: OnceLock<Result<Bytes, BlockError>>,
 }
@@ -42,15 +48,38 @@ impl StoredBlock {
         bytes: Bytes,
     ) -> Result<Self, BlockError> {
         let view = BlockView::parse(&bytes)?;
-        let (header, entries) = (*view.header(), view.entries().collect());
+        let (header, entries): (_, Box<[_]>) = (*view.header(), view.entries().collect());
+        let has_skips = entries.iter().any(is_skip);
+        let source = match has_skips {
+            true => source_of(&entries, &view.bodies()?),
+            false => None,
+        };
         Ok(Self {
             position,
             envelope,
             header,
             bytes,
             entries,
+            source,
             inflated: OnceLock::new(),
         })
+    }
+
+    /// What of it is not in `held`, as a block that fills skips.
+    ///
+    /// # Errors
+    /// [`BlockError::Inflate`] if the block is compressed and damaged.
+    pub(crate) fn into_fill(mut self, held: &SeqRanges) -> Result<Self, BlockError> {
+        self.envelope.set_fill();
+        let cut = withhold(&self.bytes, |entry| held.contains(entry.seq))?;
+        let bytes = cut.unwrap_or(self.bytes);
+        Self::read(self.position, self.envelope, bytes)
+    }
+
+    /// The same block with those entries of `other` that it has skips for, if there are any.
+    pub(crate) fn put_back(&self, other: &Self) -> Option<Self> {
+        let whole = put_back(&self.bytes, &other.bytes).ok().flatten()?;
+        Self::read(self.position, self.envelope, whole).ok()
     }
 
     /// Says where its frame begins; for the writer, before anyone else holds the block.
@@ -80,6 +109,7 @@ impl StoredBlock {
                 .any(|entry| is_statement(entry.head.kind)),
             bytes: self.frame_bytes(),
             checksum: self.checksum(),
+            skipped: self.skipped(),
         }
     }
 
@@ -121,6 +151,25 @@ impl StoredBlock {
         self.envelope.is_fenced()
     }
 
+    /// Whether it brings entries that had been withheld when its seqs came here first. It has no
+    /// other entries: skips stand for those that were held.
+    #[must_use]
+    pub fn is_fill(&self) -> bool {
+        self.envelope.is_fill()
+    }
+
+    /// The seqs whose entries were withheld from it.
+    #[must_use]
+    pub fn skipped(&self) -> SeqRanges {
+        let mut skipped = SeqRanges::default();
+        for entry in self.entries.iter().filter(|entry| is_skip(entry)) {
+            let (first, last) = (entry.seq, entry.seq);
+            // A block's entries bound how many there are.
+            skipped.insert_exact(SeqRange { first, last });
+        }
+        skipped
+    }
+
     /// The seqs of its entries.
     #[must_use]
     pub fn range(&self) -> SeqRange {
@@ -130,9 +179,13 @@ impl StoredBlock {
         }
     }
 
-    /// The header's own checksum: with stream and seqs it names the block's content.
+    /// The checksum of the header as the origin wrote it: with stream and seqs it names the
+    /// content, whatever of it was withheld on the way here.
     #[must_use]
     pub fn checksum(&self) -> u32 {
+        if let Some(source) = self.source {
+            return source;
+        }
         let stored = self.bytes.get(HEADER_BYTES - 4..HEADER_BYTES);
         let stored = stored.and_then(|bytes| bytes.try_into().ok());
         stored.map_or(0, u32::from_le_bytes)
@@ -189,6 +242,11 @@ impl StoredBlock {
         };
         self.bytes.len() + inflated + self.entries.len() * ENTRY_BYTES
     }
+}
+
+/// Whether an entry stands for one that was withheld.
+fn is_skip(entry: &EntryView) -> bool {
+    entry.head.kind == EntryKind::Skip
 }
 
 /// Whether an entry says something of slots without filling them, or is an event: the ledgers hold

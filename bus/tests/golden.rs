@@ -106,6 +106,11 @@ fn batches() -> Vec<Batch> {
     vec![whole, mixed, partial]
 }
 
+const SKIP: Skip = Skip {
+    count: 12,
+    source: None,
+};
+
 fn encode() -> (Vec<Payload>, Vec<u8>, Vec<u8>) {
     let mut encoder = Encoder::default();
     encoder.add_ids(1..10_000);
@@ -163,8 +168,8 @@ fn encode() -> (Vec<Payload>, Vec<u8>, Vec<u8>) {
     };
     encoder.push_event(None, &event, now).unwrap();
     payloads.push(Payload::Event(event));
-    encoder.push_skip(Skip { count: 12 }, now).unwrap();
-    payloads.push(Payload::Skip(Skip { count: 12 }));
+    encoder.push_skip(SKIP, now).unwrap();
+    payloads.push(Payload::Skip(SKIP));
     encoder.push_released(&mut cache, pair, place).unwrap();
     payloads.push(Payload::Released);
     let mut blocks = encoder.seal();

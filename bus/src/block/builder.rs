@@ -17,7 +17,7 @@ use crate::record::{Seq, StreamId};
 /// Bytes of an epoch in the block.
 const EPOCH_BYTES: usize = 16;
 /// zstd level of definitions: the default, fast and within 5 % of the best on names and labels.
-const ZSTD_LEVEL: i32 = 3;
+pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// Why an entry does not go into a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

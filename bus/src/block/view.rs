@@ -194,6 +194,11 @@ impl<'a> BlockView<'a> {
         }
     }
 
+    /// The epochs that its entries rest on, in their order.
+    pub(super) fn epochs(&self) -> &[Epoch] {
+        &self.epochs
+    }
+
     /// The bodies, inflated if they are compressed.
     ///
     /// # Errors

@@ -15,14 +15,18 @@ use crate::segment::index::{
 use crate::seq_ranges::SeqRanges;
 use crate::wire::{Cursor, WireError, put_varint, put_zigzag};
 
-/// Version of the footer's form that is written.
+/// Version of the footer's form that is written where nothing was withheld.
 const VERSION: u8 = 2;
+/// The version that tells what was withheld. Whoever does not know it reads the blocks instead.
+const VERSION_OF_SKIPS: u8 = 3;
 /// The version that knew one range a stream, and no holes in it.
 const VERSION_OF_SPANS: u8 = 1;
 /// Flag of a stream: its blocks ascend in seq.
 const FLAG_ASCENDS: u8 = 1;
 /// Flag of a stream: the block with its highest seq is named.
 const FLAG_HEAD: u8 = 2;
+/// Flag of a stream: ranges follow whose entries were withheld.
+const FLAG_SKIPS: u8 = 4;
 /// Bytes of the trailer: footer offset (8), chain before the footer (4), magic (4), checksum (4).
 pub(crate) const TRAILER_BYTES: usize = 20;
 const TRAILER_MAGIC: [u8; 4] = *b"SEAL";
@@ -65,7 +69,12 @@ impl Trailer {
 
 /// The footer frame's payload.
 pub(crate) fn encode(index: &SegmentIndex) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+    let has_skips = |facts: &StreamFacts| !facts.skipped.is_empty();
+    let version = match index.streams.values().any(has_skips) {
+        true => VERSION_OF_SKIPS,
+        false => VERSION,
+    };
+    let mut bytes = vec![version];
     put_varint(&mut bytes, index.blocks);
     let (first, last) = index.received.unwrap_or_default();
     put_zigzag(&mut bytes, first.0);
@@ -95,21 +104,33 @@ fn put_stream(bytes: &mut Vec<u8>, stream: StreamId, facts: &StreamFacts, base: 
     bytes.push(stream.lane as u8);
     let ascends = if facts.ascends { FLAG_ASCENDS } else { 0 };
     let head = if facts.head.is_some() { FLAG_HEAD } else { 0 };
-    bytes.push(ascends | head);
+    let skips = if facts.skipped.is_empty() {
+        0
+    } else {
+        FLAG_SKIPS
+    };
+    bytes.push(ascends | head | skips);
     put_varint(bytes, facts.bytes);
     let (first, last) = facts.received;
     put_zigzag(bytes, first.0 - base.0);
     put_varint(bytes, (last.0 - first.0).max(0).cast_unsigned());
-    put_varint(bytes, facts.ranges.len() as u64);
-    let mut before = 0;
-    for range in facts.ranges.iter() {
-        put_varint(bytes, range.first.0 - before);
-        put_varint(bytes, range.last.0 - range.first.0);
-        before = range.last.0;
-    }
+    put_ranges(bytes, &facts.ranges);
     if let Some((block_first, checksum)) = facts.head {
         put_varint(bytes, block_first.0);
         bytes.extend_from_slice(&checksum.to_le_bytes());
+    }
+    if skips != 0 {
+        put_ranges(bytes, &facts.skipped);
+    }
+}
+
+fn put_ranges(bytes: &mut Vec<u8>, ranges: &SeqRanges) {
+    put_varint(bytes, ranges.len() as u64);
+    let mut before = 0;
+    for range in ranges.iter() {
+        put_varint(bytes, range.first.0 - before);
+        put_varint(bytes, range.last.0 - range.first.0);
+        before = range.last.0;
     }
 }
 
@@ -130,8 +151,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SegmentIndex> {
 
 fn decode_parts(cursor: &mut Cursor<'_>) -> Result<SegmentIndex, WireError> {
     let version = cursor.u8("version")?;
-    if version != VERSION && version != VERSION_OF_SPANS {
-        return Err(cursor.error("footer version 1 or 2"));
+    if !matches!(version, VERSION_OF_SPANS | VERSION | VERSION_OF_SKIPS) {
+        return Err(cursor.error("footer version 1, 2 or 3"));
     }
     let blocks = cursor.varint("blocks")?;
     let first = cursor.zigzag("first time")?;
@@ -140,10 +161,9 @@ fn decode_parts(cursor: &mut Cursor<'_>) -> Result<SegmentIndex, WireError> {
     let mut streams = BTreeMap::new();
     let mut by_number = Vec::new();
     for _ in 0..cursor.varint_usize(STREAMS_MAX, "streams")? {
-        let (stream, facts) = if version == VERSION {
-            decode_stream(cursor, WallMs(first))?
-        } else {
-            decode_span(cursor, received.unwrap_or_default())?
+        let (stream, facts) = match version {
+            VERSION_OF_SPANS => decode_span(cursor, received.unwrap_or_default())?,
+            _ => decode_stream(cursor, WallMs(first))?,
         };
         by_number.push(stream);
         streams.insert(stream, facts);
@@ -207,6 +227,7 @@ fn decode_span(
     ranges.insert_exact(SeqRange { first, last });
     let facts = StreamFacts {
         ranges,
+        skipped: SeqRanges::default(),
         bytes: 0,
         received,
         ascends: true,
@@ -224,6 +245,28 @@ fn decode_stream(
     let bytes = cursor.varint("bytes")?;
     let first = WallMs(base.0.saturating_add(cursor.zigzag("first time")?));
     let last = WallMs(first.0.saturating_add_unsigned(cursor.varint("last time")?));
+    let ranges = decode_ranges(cursor)?;
+    let mut head = None;
+    if flags & FLAG_HEAD != 0 {
+        let block_first = Seq(cursor.varint("head")?);
+        head = Some((block_first, u32::from_le_bytes(cursor.array("checksum")?)));
+    }
+    let skipped = match flags & FLAG_SKIPS {
+        0 => SeqRanges::default(),
+        _ => decode_ranges(cursor)?,
+    };
+    let facts = StreamFacts {
+        ranges,
+        skipped,
+        bytes,
+        received: (first, last),
+        ascends: flags & FLAG_ASCENDS != 0,
+        head,
+    };
+    Ok((stream, facts))
+}
+
+fn decode_ranges(cursor: &mut Cursor<'_>) -> Result<SeqRanges, WireError> {
     let mut ranges = SeqRanges::default();
     let mut before = Seq(0);
     for _ in 0..cursor.varint_usize(NOTED_BLOCKS_MAX, "ranges")? {
@@ -232,19 +275,7 @@ fn decode_stream(
         ranges.insert_exact(SeqRange { first, last });
         before = last;
     }
-    let mut head = None;
-    if flags & FLAG_HEAD != 0 {
-        let block_first = Seq(cursor.varint("head")?);
-        head = Some((block_first, u32::from_le_bytes(cursor.array("checksum")?)));
-    }
-    let facts = StreamFacts {
-        ranges,
-        bytes,
-        received: (first, last),
-        ascends: flags & FLAG_ASCENDS != 0,
-        head,
-    };
-    Ok((stream, facts))
+    Ok(ranges)
 }
 
 #[cfg(test)]

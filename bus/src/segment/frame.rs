@@ -22,6 +22,8 @@ pub(crate) const PAYLOAD_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
 const FLAG_BACKFILL: u16 = 1;
 /// Flag of the envelope: the fence found the block not rightful.
 const FLAG_FENCED: u16 = 2;
+/// Flag of the envelope: the block brings entries that were withheld when its seqs came first.
+const FLAG_FILL: u16 = 4;
 
 /// What a frame holds. Numbers are those on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,16 @@ impl Envelope {
     /// Whether the fence found the block not rightful.
     pub(crate) fn is_fenced(self) -> bool {
         self.flags & FLAG_FENCED != 0
+    }
+
+    /// Whether the block brings what was withheld when its seqs came first.
+    pub(crate) fn is_fill(self) -> bool {
+        self.flags & FLAG_FILL != 0
+    }
+
+    /// Says that the block brings what was withheld when its seqs came first.
+    pub(crate) fn set_fill(&mut self) {
+        self.set(FLAG_FILL, true);
     }
 
     /// Says whether the block came over a backfill lane.

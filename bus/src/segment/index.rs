@@ -23,7 +23,7 @@ pub(crate) const ENTRIES_MAX: usize = 64 * 1024;
 pub(crate) const NOTED_BLOCKS_MAX: usize = 1024 * 1024;
 
 /// What the storage needs to know of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BlockFacts {
     pub(crate) stream: StreamId,
     pub(crate) first: Seq,
@@ -33,14 +33,18 @@ pub(crate) struct BlockFacts {
     pub(crate) has_gap: bool,
     /// Of its frame.
     pub(crate) bytes: u64,
-    /// The header's own.
+    /// Of the header that the origin wrote.
     pub(crate) checksum: u32,
+    /// Of its seqs those whose entries were withheld.
+    pub(crate) skipped: SeqRanges,
 }
 
 /// What a segment has of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamFacts {
     pub(crate) ranges: SeqRanges,
+    /// Of these, those whose entries were withheld; too many where there are too many of them.
+    pub(crate) skipped: SeqRanges,
     /// Of its frames; 0 from a footer of version 1.
     pub(crate) bytes: u64,
     /// When the first and the last block were taken.
@@ -97,6 +101,7 @@ impl StreamFacts {
     fn new(received: WallMs) -> Self {
         Self {
             ranges: SeqRanges::default(),
+            skipped: SeqRanges::default(),
             bytes: 0,
             received: (received, received),
             ascends: true,
@@ -110,15 +115,41 @@ impl StreamFacts {
         if facts.last > highest {
             self.head = Some((facts.first, facts.checksum));
         }
-        // A segment's bytes bound the number of its blocks.
-        self.ranges.insert_exact(SeqRange {
+        let mut range = SeqRanges::default();
+        range.insert_exact(SeqRange {
             first: facts.first,
             last: facts.last,
         });
+        note_skipped((&self.ranges, &mut self.skipped), &range, &facts.skipped);
+        // A segment's bytes bound the number of its blocks.
+        self.ranges.insert_all_exact(&range);
         self.bytes += facts.bytes;
         let (first, last) = self.received;
         self.received = (first.min(received), last.max(received));
     }
+}
+
+/// Takes in that of `ranges` all but `skipped` came, to what is covered and skipped already.
+/// Beyond [`crate::seq_ranges::RANGES_MAX`] what lies between the lowest of them counts as skipped:
+/// another path may then send again what is held, but nothing that is missing passes for held.
+pub(crate) fn note_skipped(
+    (covered, of_covered): (&SeqRanges, &mut SeqRanges),
+    ranges: &SeqRanges,
+    skipped: &SeqRanges,
+) {
+    if of_covered.is_empty() && skipped.is_empty() {
+        return;
+    }
+    let (first, last) = (ranges.lowest().unwrap_or_default(), ranges.highest());
+    let span = SeqRange { first, last };
+    let (known, withheld) = (covered.within(span), of_covered.within(span));
+    if known.is_empty() && withheld.is_empty() {
+        of_covered.insert_all(skipped);
+        return;
+    }
+    let held = known.without(&withheld);
+    *of_covered = of_covered.without(&ranges.without(skipped));
+    of_covered.insert_all(&skipped.without(&held));
 }
 
 impl SegmentIndex {

@@ -18,6 +18,7 @@ pub(crate) fn sample(blocks: u64) -> SegmentIndex {
             has_gap: block % 5 == 0,
             bytes: 40_000,
             checksum: 7,
+            skipped: SeqRanges::default(),
         };
         index.add(
             64 + block * 40_000,
@@ -61,6 +62,7 @@ fn in_a_stream_out_of_order_seeking_begins_at_its_first_block() {
             has_gap: false,
             bytes: 100_000,
             checksum: 0,
+            skipped: SeqRanges::default(),
         };
         index.add(64 + block * 100_000, WallMs(0), &facts);
     }

@@ -1,7 +1,8 @@
 //! What the writer makes of another origin's block: new, held already, or to be offered again.
 //!
 //! Does: compare with what is durable and what is in the window, keep the order of lane 1, answer
-//! duplicates. Does not: append. In: checked blocks. Out: [`Judgement`]s, and blocks in the window.
+//! duplicates, keep of a block that fills skips what was withheld. Does not: append.
+//! In: checked blocks. Out: [`Judgement`]s, and blocks in the window.
 //! Full: of a stream with [`RANGES_MAX`] ranges, a block that would begin another is refused for
 //! now; backfill is so [`RANGES_KEPT_FOR_LIVE`] earlier, so that live data goes on for longest.
 //! Invariant: `held` is a superset of what is durable, and of what the window holds.
@@ -10,9 +11,9 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::log::Log;
+use crate::log::{Log, LogMap};
 use crate::record::{Lane, Seq, StreamId};
-use crate::segment::index::SeqRange;
+use crate::segment::index::{SeqRange, note_skipped};
 use crate::seq_ranges::{RANGES_MAX, SeqRanges};
 use crate::statistics::Counters;
 use crate::stored::StoredBlock;
@@ -27,6 +28,8 @@ const RANGES_KEPT_FOR_LIVE: usize = 64;
 pub(crate) enum Judgement {
     /// Append it: some of its seqs are not held.
     New,
+    /// Append of it what skips stand for here; this is the rest.
+    Fill(SeqRanges),
     /// All of it is durable.
     Durable,
     /// All of it is durable or in the window.
@@ -38,7 +41,15 @@ pub(crate) enum Judgement {
 /// What is held of foreign streams, the window included.
 #[derive(Debug, Default)]
 pub(crate) struct ForeignStreams {
-    held: BTreeMap<StreamId, SeqRanges>,
+    held: BTreeMap<StreamId, Known>,
+}
+
+/// What is known of a stream.
+#[derive(Debug, Default)]
+struct Known {
+    covered: SeqRanges,
+    /// Covered by skips alone.
+    skipped: SeqRanges,
 }
 
 impl ForeignStreams {
@@ -46,8 +57,22 @@ impl ForeignStreams {
     pub(crate) fn judge(&mut self, log: &Log, block: &StoredBlock) -> Judgement {
         let header = block.header();
         let (stream, range) = (header.stream, block.range());
-        if self.held(log, stream).contains_all(range) {
-            let is_durable = log.read(|map| map.covers(stream, range));
+        let known = self.known(log, stream);
+        let is_covered = known.covered.contains_all(range);
+        let filled = if is_covered && !known.skipped.is_empty() {
+            let brought = known.skipped.within(range).without(&block.skipped());
+            known.skipped = known.skipped.without(&brought);
+            brought
+        } else {
+            SeqRanges::default()
+        };
+        if !filled.is_empty() {
+            let mut all = SeqRanges::default();
+            all.insert(range);
+            return Judgement::Fill(all.without(&filled));
+        }
+        if is_covered {
+            let is_durable = log.read(|map| map.holds(stream, range, &block.skipped()));
             return if is_durable {
                 Judgement::Durable
             } else {
@@ -61,7 +86,12 @@ impl ForeignStreams {
         match refusal {
             Some(error) => Judgement::Refused(error),
             None => {
-                self.held(log, stream).insert_exact(range);
+                let mut all = SeqRanges::default();
+                all.insert(range);
+                let known = self.known(log, stream);
+                let skipped = (&known.covered, &mut known.skipped);
+                note_skipped(skipped, &all, &block.skipped());
+                known.covered.insert_exact(range);
                 Judgement::New
             }
         }
@@ -72,8 +102,13 @@ impl ForeignStreams {
         self.held.clear();
     }
 
-    fn held(&mut self, log: &Log, stream: StreamId) -> &mut SeqRanges {
-        let durable = || log.read(|map| map.covered(stream));
+    fn known(&mut self, log: &Log, stream: StreamId) -> &mut Known {
+        let durable = || {
+            log.read(|map| Known {
+                covered: map.covered(stream),
+                skipped: map.skipped(stream),
+            })
+        };
         self.held.entry(stream).or_insert_with(durable)
     }
 
@@ -84,7 +119,7 @@ impl ForeignStreams {
         stream: StreamId,
         range: SeqRange,
     ) -> Option<AppendError> {
-        let awaited = self.held(log, stream).first_missing();
+        let awaited = self.known(log, stream).covered.first_missing();
         (range.first != awaited).then_some(AppendError::AwaitsDefinitionsBefore {
             stream,
             first: range.first,
@@ -95,7 +130,7 @@ impl ForeignStreams {
     fn refuse_data(&mut self, log: &Log, needs: Seq, block: &StoredBlock) -> Option<AppendError> {
         let stream = block.header().stream;
         let definitions = StreamId::definitions(stream.origin);
-        let missing = self.held(log, definitions).first_missing();
+        let missing = self.known(log, definitions).covered.first_missing();
         if needs >= missing {
             return Some(AppendError::AwaitsDefinitions {
                 stream,
@@ -108,7 +143,7 @@ impl ForeignStreams {
         } else {
             0
         };
-        let held = self.held(log, stream);
+        let held = &self.known(log, stream).covered;
         let is_full = held.len() >= RANGES_MAX - kept && !held.touches(block.range());
         is_full.then(|| AppendError::TooManyHoles {
             stream,
@@ -122,6 +157,7 @@ impl ForeignStreams {
 pub(super) struct Duplicate {
     stream: StreamId,
     range: SeqRange,
+    skipped: SeqRanges,
     answer: oneshot::Sender<Result<Committed, AppendError>>,
     /// Kept until it is answered: it bounds how many wait.
     _room: OwnedSemaphorePermit,
@@ -145,15 +181,18 @@ impl Writer {
                 answer,
                 room,
             }),
+            Judgement::Fill(held) => self.fill(block, &held, (answer, room)),
             Judgement::Durable => {
                 Counters::add(&counters.duplicate_blocks, 1);
                 answer.send(Ok(duplicate(stream, range))).ok();
             }
             Judgement::InWindow => {
                 Counters::add(&counters.duplicate_blocks, 1);
+                let skipped = block.skipped();
                 self.duplicates.push(Duplicate {
                     stream,
                     range,
+                    skipped,
                     answer,
                     _room: room,
                 });
@@ -165,12 +204,39 @@ impl Writer {
         }
     }
 
+    /// Takes in of a block what skips stand for here: so each entry is stored once.
+    fn fill(
+        &mut self,
+        block: StoredBlock,
+        held: &SeqRanges,
+        (answer, room): (
+            oneshot::Sender<Result<Committed, AppendError>>,
+            OwnedSemaphorePermit,
+        ),
+    ) {
+        Counters::add(&self.shared.counters.filled_blocks, 1);
+        match block.into_fill(held) {
+            Ok(block) => self.push(Pending {
+                block,
+                answer,
+                room,
+            }),
+            // Only a compressed block that does not inflate: the sender is told as of a bad disk.
+            Err(error) => {
+                let (attempts, reason) = (0, error.to_string());
+                let refusal = AppendError::Disk { attempts, reason };
+                answer.send(Err(refusal)).ok();
+            }
+        }
+    }
+
     /// Answers the duplicates whose seqs are durable now; the others with `refusal`, if there is
     /// one.
     pub(super) fn answer_duplicates(&mut self, refusal: Option<&AppendError>) {
         for waiting in std::mem::take(&mut self.duplicates) {
             let (stream, range) = (waiting.stream, waiting.range);
-            let is_durable = self.shared.log.read(|map| map.covers(stream, range));
+            let holds = |map: &LogMap| map.holds(stream, range, &waiting.skipped);
+            let is_durable = self.shared.log.read(holds);
             if is_durable {
                 waiting.answer.send(Ok(duplicate(stream, range))).ok();
             } else if let Some(refusal) = refusal {
