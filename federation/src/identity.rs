@@ -28,7 +28,9 @@ pub use authority::{
     Authority, AuthorityError, BACKDATE_MS, CertificateRequest, DAY_MS, Grant, REQUEST_BYTES_MAX,
     ROOT_DAYS, backdated,
 };
-pub use authority_directory::{AuthorityDirectory, DirectoryError, Issued, random_serial};
+pub use authority_directory::{
+    AuthorityDirectory, DirectoryError, IssueOrder, Issued, random_serial,
+};
 pub use files::FileError;
 pub use joining::{JoiningError, NodeKey, NodeKeyError, joining_config};
 pub use ledger::{

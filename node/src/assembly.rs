@@ -8,6 +8,7 @@
 pub mod access;
 mod desk;
 pub mod federation;
+mod joining;
 pub mod links;
 mod membership;
 pub mod mesh;

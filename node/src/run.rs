@@ -70,6 +70,11 @@ async fn serve(options: &RunOptions, loaded: Loaded, directory: PathBuf) -> Resu
                 node.drain().await;
                 return Ok(Exit::Done);
             }
+            Ended::Joined(node) => {
+                info!("the node has its certificate and starts again with it");
+                node.drain().await;
+                life = options.start()?.loaded;
+            }
             Ended::RolledBack(node) => {
                 warn!("a neighbour holds newer records of this node: its disk went back in time");
                 node.forsake().await.map_err(|error| failure(&error))?;
@@ -83,6 +88,8 @@ async fn serve(options: &RunOptions, loaded: Loaded, directory: PathBuf) -> Resu
 enum Ended {
     /// Told to stop.
     Told(Node),
+    /// It has a certificate now: it begins again as who it is.
+    Joined(Node),
     /// Its origin belongs to a later state of its disk: it begins again under a new one.
     RolledBack(Node),
 }
@@ -90,6 +97,7 @@ enum Ended {
 async fn live(options: &RunOptions, mut node: Node, signals: &mut Signals) -> Ended {
     let mut requests = node.take_requests();
     let mut rolled_back = std::pin::pin!(node.rolled_back());
+    let mut joined = std::pin::pin!(node.joined());
     loop {
         tokio::select! {
             told = signals.next() => {
@@ -109,6 +117,7 @@ async fn live(options: &RunOptions, mut node: Node, signals: &mut Signals) -> En
                     return Ended::Told(node);
                 }
             }
+            () = &mut joined => return Ended::Joined(node),
             () = &mut rolled_back => return Ended::RolledBack(node),
         }
     }

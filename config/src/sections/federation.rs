@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use crate::address::MeshAddress;
-use crate::number::{Count, Size};
+use crate::number::{Count, Interval, Size};
 use crate::reading::Reading;
 use crate::secret::SecretText;
 use crate::section::{Keys, section};
@@ -74,6 +74,9 @@ section! {
         pub connect: Vec<MeshAddress>,
         /// `"any"`: one of the addresses takes the data; `"all"`: each does.
         pub mode: UpstreamMode = "any",
+        /// For `"any"`: how long an address of higher rank must have answered without a break
+        /// before the link moves back to it.
+        pub move_back_after: Interval = "1m",
         /// How fast what was missed is sent beside live data, in bytes a second. Default: as fast
         /// as the link takes it.
         pub backfill_bytes_per_second: Option<BytesPerSecond>,

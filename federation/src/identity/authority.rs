@@ -357,6 +357,18 @@ pub const fn backdated(now: WallMs) -> WallMs {
     WallMs(now.0.saturating_sub(BACKDATE_MS))
 }
 
+/// Where a certificate that lives for `life_ms` from `now` begins: as far back as clocks may
+/// differ, a tenth of its life at most, so that a short one is not due for renewal when it is new.
+#[must_use]
+pub(super) const fn begin_of(now: WallMs, life_ms: i64) -> WallMs {
+    let back = if life_ms / 10 < BACKDATE_MS {
+        life_ms / 10
+    } else {
+        BACKDATE_MS
+    };
+    WallMs(now.0.saturating_sub(back))
+}
+
 fn mesh_of(root: &X509Certificate<'_>) -> Option<String> {
     let names = root.subject_alternative_name().ok()??;
     let names = names.value.general_names.iter();

@@ -8,17 +8,22 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ocelli_model::clock::{Rng, WallMs};
 use ocelli_model::secret::Secret;
 
-use super::authority::{Authority, AuthorityError, CertificateRequest, Grant};
+use super::authority::{Authority, AuthorityError, CertificateRequest, Grant, begin_of};
 use super::files::{
     self, FILE_BYTES_MAX, FileError, MODE_PUBLIC, MODE_SECRET, append, make_directory, read,
     read_secret, replace,
 };
-use super::ledger::{IssuedCertificate, Ledger, LedgerEntry, Proof, SignRefused, TOKENS_MAX};
+use super::joining::NodeKey;
+use super::ledger::{
+    IssuedCertificate, Ledger, LedgerEntry, Proof, SignRefused, TOKENS_MAX, scope_of,
+};
 use super::material::list_of;
+use super::name::NodeIdentity;
 use super::peer::{PeerIdentity, Serial};
 use super::revocation::{RevocationError, RevocationList};
 use super::scope::SiteScope;
@@ -32,6 +37,17 @@ const INDEX_BYTES_MAX: u64 = 64 << 20;
 pub struct AuthorityDirectory {
     path: PathBuf,
     authority: Authority,
+}
+
+/// A certificate as an operator orders it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueOrder {
+    /// For whom.
+    pub identity: NodeIdentity,
+    /// Sites that it may speak for; empty: its own name, or for other tiers than site all.
+    pub speaks_for: Vec<String>,
+    /// How long it is valid from now on; ends with the root at the latest.
+    pub valid_for: Duration,
 }
 
 /// What was issued.
@@ -200,6 +216,42 @@ impl AuthorityDirectory {
         Ok(issued)
     }
 
+    /// Issues what an operator orders, for a request that was made on the node.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]; [`DirectoryError::Refused`] if a site of the order is none.
+    pub fn issue_for(
+        &self,
+        request: &CertificateRequest,
+        order: IssueOrder,
+        (now, rng): (WallMs, &mut dyn Rng),
+    ) -> Result<Issued, DirectoryError> {
+        let life_ms = i64::try_from(order.valid_for.as_millis()).unwrap_or(i64::MAX);
+        let scope = scope_of(&order.identity, &order.speaks_for);
+        let grant = Grant {
+            scope: scope.map_err(SignRefused::from)?,
+            identity: order.identity,
+            serial: random_serial(rng),
+            not_before: begin_of(now, life_ms),
+            not_after: WallMs(now.0.saturating_add(life_ms)),
+        };
+        self.issue(request, &grant, now)
+    }
+
+    /// The same where the node's key is at hand.
+    ///
+    /// # Errors
+    /// As [`AuthorityDirectory::issue_for`]; [`DirectoryError::Authority`] if the key cannot sign.
+    pub fn issue_with_key(
+        &self,
+        key: &NodeKey,
+        order: IssueOrder,
+        at: (WallMs, &mut dyn Rng),
+    ) -> Result<Issued, DirectoryError> {
+        let request = CertificateRequest::of_key(key, &order.identity)?;
+        self.issue_for(&request, order, at)
+    }
+
     /// Answers a node: `Request::SignCertificate`.
     ///
     /// # Errors
@@ -232,9 +284,9 @@ impl AuthorityDirectory {
         // What cannot be granted later is refused now.
         let node = order.node.as_deref().unwrap_or("node");
         let mesh = self.authority.mesh();
-        let identity = super::NodeIdentity::new(mesh, order.tier, &order.name, node);
+        let identity = NodeIdentity::new(mesh, order.tier, &order.name, node);
         let identity = identity.map_err(SignRefused::from)?;
-        let scope = super::ledger::scope_of(&identity, &order.speaks_for);
+        let scope = scope_of(&identity, &order.speaks_for);
         scope.map_err(SignRefused::from)?;
         let lock = lock(&self.path)?;
         if self.ledger()?.tokens(now).count() >= TOKENS_MAX {

@@ -11,7 +11,7 @@ use ocelli_model::clock::WallMs;
 use ocelli_model::tier::Tier;
 use serde::{Deserialize, Serialize};
 
-use super::authority::{Authority, CertificateRequest, DAY_MS, Grant, backdated};
+use super::authority::{Authority, CertificateRequest, DAY_MS, Grant, begin_of};
 use super::name::{IdentityNameError, NodeIdentity};
 use super::peer::{PeerIdentity, Serial};
 use super::scope::{SiteScope, SiteScopeError};
@@ -295,12 +295,13 @@ impl Ledger {
         if order.node.is_none() {
             self.check_free(&identity, now)?;
         }
+        let life_ms = i64::from(order.days) * DAY_MS;
         Ok(Grant {
             scope: scope_of(&identity, &order.speaks_for)?,
             identity,
             serial,
-            not_before: backdated(now),
-            not_after: WallMs(now.0.saturating_add(i64::from(order.days) * DAY_MS)),
+            not_before: begin_of(now, life_ms),
+            not_after: WallMs(now.0.saturating_add(life_ms)),
         })
     }
 
@@ -335,7 +336,7 @@ impl Ledger {
         }
         check_asked(request.asked(), &identity)?;
         let life_ms = peer.not_after_ms.saturating_sub(peer.not_before_ms);
-        let not_before = backdated(now);
+        let not_before = begin_of(now, life_ms);
         Ok(Grant {
             identity,
             scope: peer.scope.clone(),

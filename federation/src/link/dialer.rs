@@ -36,6 +36,8 @@ pub struct DialerOptions {
     pub site: String,
     /// `host:port` of each member.
     pub members: Vec<String>,
+    /// How long a better member must have answered before the link moves back to it.
+    pub healthy_for: Duration,
     /// Asked at each attempt.
     pub tls: TlsSource,
     /// Asked at each attempt.
@@ -78,7 +80,7 @@ impl Dialer {
     #[must_use]
     pub fn new(endpoint: Arc<MeshEndpoint>, options: DialerOptions) -> Self {
         let names: Vec<&str> = options.members.iter().map(String::as_str).collect();
-        let choice = Choice::new(&options.site, &names);
+        let choice = Choice::new(&options.site, &names).moving_back_after(options.healthy_for);
         let unknown = |name: &String| MemberState {
             name: name.clone(),
             is_connected: false,

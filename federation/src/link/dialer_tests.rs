@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::group::Choice;
+use super::super::group::{Choice, HEALTHY_FOR};
 use super::super::quic::bed::*;
 use super::*;
 
@@ -26,6 +26,7 @@ fn dialler(node: &Node, members: [String; 2]) -> Dialer {
     let options = DialerOptions {
         site: site.unwrap(),
         members: members.to_vec(),
+        healthy_for: HEALTHY_FOR,
         tls: Arc::new(move || Arc::clone(&tls)),
         facts: Arc::new(facts),
         clock: node.clock.clone(),

@@ -69,6 +69,7 @@ pub struct Choice {
     /// By number.
     members: Vec<Member>,
     connected: Option<usize>,
+    healthy_for: Duration,
 }
 
 impl Choice {
@@ -91,6 +92,16 @@ impl Choice {
             rank,
             members: vec![Member::default(); members.len()],
             connected: None,
+            healthy_for: HEALTHY_FOR,
+        }
+    }
+
+    /// The same, moving back after another time of health than [`HEALTHY_FOR`].
+    #[must_use]
+    pub fn moving_back_after(self, healthy_for: Duration) -> Self {
+        Self {
+            healthy_for,
+            ..self
         }
     }
 
@@ -129,14 +140,20 @@ impl Choice {
                 }
                 self.fail(number, random, now);
             }
-            Event::ProbeAnswered(number) => self.change(number, |member| {
-                member.healthy_since.get_or_insert(now);
-                member.probe_at = now.after(PROBE_EVERY);
-            }),
-            Event::ProbeFailed(number) => self.change(number, |member| {
-                member.healthy_since = None;
-                member.probe_at = now.after(PROBE_EVERY);
-            }),
+            Event::ProbeAnswered(number) => {
+                let probe_at = self.next_probe(now);
+                self.change(number, |member| {
+                    member.healthy_since.get_or_insert(now);
+                    member.probe_at = probe_at;
+                });
+            }
+            Event::ProbeFailed(number) => {
+                let probe_at = self.next_probe(now);
+                self.change(number, |member| {
+                    member.healthy_since = None;
+                    member.probe_at = probe_at;
+                });
+            }
         }
         self.step(now)
     }
@@ -168,7 +185,7 @@ impl Choice {
         for (number, member) in self.ranked().take_while(|(number, _)| *number != connected) {
             let is_ripe = member
                 .healthy_since
-                .is_some_and(|since| now.since(since) >= HEALTHY_FOR);
+                .is_some_and(|since| now.since(since) >= self.healthy_for);
             if is_ripe && member.retry_at <= now {
                 return Step::MoveTo(number);
             }
@@ -188,12 +205,18 @@ impl Choice {
         self.rank.iter().filter_map(member)
     }
 
+    /// Six times within the time of health at least, so that one answer does not count for all.
+    fn next_probe(&self, now: Monotonic) -> Monotonic {
+        now.after(PROBE_EVERY.min(self.healthy_for / 6))
+    }
+
     fn fail(&mut self, number: usize, random: u64, now: Monotonic) {
+        let probe_at = self.next_probe(now);
         self.change(number, |member| {
             member.failures = member.failures.saturating_add(1);
             member.retry_at = now.after(backoff(member.failures, random));
             member.healthy_since = None;
-            member.probe_at = now.after(PROBE_EVERY);
+            member.probe_at = probe_at;
         });
     }
 

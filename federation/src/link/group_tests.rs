@@ -138,3 +138,20 @@ fn events_of_members_that_do_not_exist_change_nothing() {
     assert_eq!(choice.on(Event::ProbeFailed(9), at(0)), Step::Dial(best));
     assert_eq!(Choice::new("dc1", &[]).step(at(0)), Step::Stay);
 }
+
+#[test]
+fn a_shorter_time_of_health_is_kept_to_and_probed_often_enough() {
+    let (choice, best, other) = two();
+    let mut choice = choice.moving_back_after(Duration::from_secs(12));
+    choice.on(Event::DialFailed(best, 0), at(0));
+    choice.on(Event::Connected(other), at(0));
+    // Dead for a moment within its time: it begins anew.
+    let steps = run(&mut choice, 3..13, |second| second != 9);
+    assert_eq!(steps, [], "not before it was well for 12 s on end");
+    let steps = run(&mut choice, 13..60, |_| true);
+    assert_eq!(steps, [Step::MoveTo(best)]);
+    assert!(
+        matches!(choice.step(at(24)), Step::MoveTo(_)),
+        "12 s after 11 s"
+    );
+}

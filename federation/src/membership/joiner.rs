@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::secret::Secret;
 use rustls::time_provider::TimeProvider;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::issuers::{IssuersError, ask_issuers};
@@ -35,6 +36,31 @@ pub struct JoinOptions {
     pub clock: Arc<dyn Clock>,
     /// For the jitter of pauses.
     pub rng: Box<dyn Rng>,
+    /// Told how it stands, for lists.
+    pub states: watch::Sender<JoinState>,
+}
+
+/// How joining stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JoinState {
+    /// Issuers are asked.
+    Asking {
+        /// Why the last try gave no certificate.
+        error: Option<String>,
+    },
+    /// The certificate is there.
+    Joined,
+    /// Refused for good: a person must act.
+    Refused {
+        /// Why, with what to do.
+        error: String,
+    },
+}
+
+impl Default for JoinState {
+    fn default() -> Self {
+        Self::Asking { error: None }
+    }
 }
 
 /// Why a node did not join.
@@ -80,7 +106,20 @@ pub enum JoinError {
 ///
 /// # Errors
 /// [`JoinError`], each for good: a person must act.
-pub async fn join(mut options: JoinOptions) -> Result<PeerIdentity, JoinError> {
+pub async fn join(options: JoinOptions) -> Result<PeerIdentity, JoinError> {
+    let states = options.states.clone();
+    states.send_replace(JoinState::default());
+    let joined = ask_and_keep(options).await;
+    states.send_replace(match &joined {
+        Ok(_) => JoinState::Joined,
+        Err(error) => JoinState::Refused {
+            error: error.to_string(),
+        },
+    });
+    joined
+}
+
+async fn ask_and_keep(mut options: JoinOptions) -> Result<PeerIdentity, JoinError> {
     let identity = options.identity.clone();
     if options.settings.token.is_none() {
         return Err(JoinError::NoToken { identity });
@@ -101,6 +140,8 @@ pub async fn join(mut options: JoinOptions) -> Result<PeerIdentity, JoinError> {
             Err(error) => {
                 failures = failures.saturating_add(1);
                 warn!(%identity, failures, %error, "no certificate yet, asked again");
+                let error = Some(error.to_string());
+                options.states.send_replace(JoinState::Asking { error });
                 let pause = backoff(failures, options.rng.next_u64());
                 let clock = &options.clock;
                 clock.sleep_until(clock.monotonic().after(pause)).await;

@@ -117,16 +117,13 @@ impl Bed {
         let settings = settings_in(&place);
         let identity = self.identity(tier, node);
         let key = NodeKey::generate().unwrap();
-        let request = CertificateRequest::of_key(&key, &identity).unwrap();
-        let days = i64::from(CERTIFICATE_DAYS);
-        let grant = Grant {
-            scope: scope_of(&identity, &[]).unwrap(),
+        let order = IssueOrder {
             identity,
-            serial: random_serial(&mut self.rng),
-            not_before: backdated(NOW),
-            not_after: WallMs(NOW.0 + days * DAY_MS),
+            speaks_for: Vec::new(),
+            valid_for: Duration::from_secs(86_400) * CERTIFICATE_DAYS,
         };
-        let issued = self.authority.issue(&request, &grant, NOW).unwrap();
+        let at = (NOW, &mut self.rng as &mut dyn ocelli_model::clock::Rng);
+        let issued = self.authority.issue_with_key(&key, order, at).unwrap();
         write_key(&settings.key, &key.to_pem()).unwrap();
         write_certificate(&settings.certificate, issued.certificate_pem.as_bytes()).unwrap();
         let root = self.authority.authority().root_pem();
@@ -212,6 +209,7 @@ impl Bed {
             time: self.clock.clone(),
             clock: self.clock.clone(),
             rng: Box::new(Counter(5)),
+            states: tokio::sync::watch::Sender::default(),
         }
     }
 
@@ -276,7 +274,9 @@ async fn a_node_joins_with_a_good_token_and_links_with_what_it_got() {
     let mut options = bed.join_options(&place, "a", issuer.address);
     options.settings.token = Some(bed.token(1));
     let settings = options.settings.clone();
+    let states = options.states.subscribe();
     let peer = join(options).await.unwrap();
+    assert_eq!(*states.borrow(), JoinState::Joined);
     assert_eq!(peer.identity.to_string(), "ocelli://acme/site/dc1/a");
     assert!(peer.scope.allows("dc1") && !peer.scope.allows("dc2"));
     let node = bed.open(settings, place);
@@ -303,7 +303,12 @@ async fn a_used_an_expired_and_a_wrong_token_are_refused_by_name() {
         let mut options = bed.join_options(&place, "b", issuer.address);
         options.settings.token = Some(token);
         let certificate = options.settings.certificate.clone();
+        let states = options.states.subscribe();
         let error = join(options).await.unwrap_err();
+        let told = JoinState::Refused {
+            error: error.to_string(),
+        };
+        assert_eq!(*states.borrow(), told, "{name}");
         let (code, reason) = refusal(&error);
         assert!(code == 403 && reason.contains(expected), "{name}: {error}");
         assert!(!error.to_string().contains("canary"), "{name}: {error}");

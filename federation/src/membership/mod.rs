@@ -18,7 +18,7 @@ mod renewal;
 pub use guard::guard_links;
 pub use issuer::{IssuerOptions, run_issuer};
 pub use issuers::IssuersError;
-pub use joiner::{JoinError, JoinOptions, join};
+pub use joiner::{JoinError, JoinOptions, JoinState, join};
 pub use renewal::{Renewal, RenewalOptions, RenewalState, run_renewal};
 
 #[cfg(test)]

@@ -103,6 +103,9 @@ pub async fn run_renewal(mut renewal: Renewal) {
                     state.renewed += 1;
                     (state.failures, state.error) = (0, None);
                 });
+                // An issuer whose clock is behind must not be asked without end.
+                let pause = clock.monotonic().after(pause_of(&peer));
+                clock.sleep_until(pause).await;
             }
             Err(error) => {
                 renewal.failed(&own, &error);
@@ -137,6 +140,13 @@ fn next(own: &PeerIdentity, now: WallMs) -> Step {
     }
     let left = u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0);
     Step::Wait(Duration::from_millis(left).min(LOOK_MAX))
+}
+
+/// After a renewal: a minute, less where certificates live for minutes.
+fn pause_of(renewed: &PeerIdentity) -> Duration {
+    let life_ms = renewed.not_after_ms.saturating_sub(renewed.not_before_ms);
+    let life = Duration::from_millis(u64::try_from(life_ms).unwrap_or(0));
+    PAUSE_MIN.min(life / 10)
 }
 
 /// Between half and all of a step that doubles.

@@ -1,7 +1,8 @@
 //! What keeps a node in its mesh: links judged, certificates issued and renewed.
 //!
 //! Does: start the guard of links, the issuer where `ca.issuer` is set, renewal where
-//! `identity.renew` is. Does not: decide any of it (`federation::membership`), join with a token.
+//! `identity.renew` is. Does not: decide any of it (`federation::membership`), join with a token
+//! (`joining`).
 //! In: an open endpoint, the configuration at the start. Out: tasks that end with [`Membership`].
 //! An authority that cannot be opened is told and leaves the node without its issuer.
 
@@ -39,6 +40,14 @@ pub(super) fn admission(config: &Config) -> Admission {
     }
 }
 
+/// Whom a certificate is asked of: the nodes above, then those beside.
+pub(super) fn issuers_of(config: &Config) -> Vec<String> {
+    let above = config.upstreams.iter().flat_map(|one| &one.connect);
+    let beside = config.peers.iter().map(|one| &one.connect);
+    let all = above.chain(beside);
+    all.map(|address| address.host_and_port()).collect()
+}
+
 /// Starts what the configuration wants. Runs inside the endpoint's runtime.
 pub(super) fn start(
     endpoint: &MeshEndpoint,
@@ -70,11 +79,10 @@ pub(super) fn start(
         None => {}
     }
     if let Some(settings) = settings.filter(|settings| settings.renew) {
-        let members = config.upstreams.iter().flat_map(|one| &one.connect);
         let options = RenewalOptions {
             identity: identity(),
             settings,
-            issuers: members.map(|address| address.host_and_port()).collect(),
+            issuers: issuers_of(config),
             clock: Arc::clone(&parts.clock),
         };
         let (renewal, _states) = Renewal::new(options, Box::new(RealRng::default()));

@@ -2,9 +2,8 @@
 //!
 //! Does: open `[identity]`, refuse a certificate of another node, exchange it at a reload, warn
 //! before it ends. Does not: dial or accept (`federation`).
-//! In: a configuration. Out: [`MeshIdentity`], names with reasons for the list of parked items.
+//! In: a configuration. Out: [`MeshIdentity`].
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use ocelli_model::clock::{Clock, WallMs};
 use rustls::time_provider::DefaultTimeProvider;
 use tracing::{error, info, warn};
 
+use super::joining;
 use crate::secrets::process_secrets;
 
 /// Folder of revocation lists in the data directory.
@@ -134,27 +134,17 @@ impl MeshIdentity {
     }
 }
 
-/// What a node of this configuration cannot do yet, by name.
-#[must_use]
-pub fn not_assembled(config: &Config) -> BTreeMap<String, String> {
-    let token = config
-        .identity
-        .as_ref()
-        .and_then(|identity| identity.token.as_ref());
-    let reason = "not in this version: checked, not in force";
-    token
-        .map(|_| ("identity.token".to_owned(), reason.to_owned()))
-        .into_iter()
-        .collect()
-}
-
+/// `None`: the node is nobody, or has to join first.
 fn material_of(config: &Config) -> Result<Option<IdentityMaterial>, MeshIdentityError> {
+    if joining::is_wanted(config) {
+        return Ok(None);
+    }
     let settings = settings_of(config)?;
     let material = settings.map(|settings| IdentityMaterial::read(&settings));
     Ok(material.transpose()?)
 }
 
-/// `[identity]`, with its token opened.
+/// `[identity]`, with its token opened where it is needed still: once used it may be gone.
 ///
 /// # Errors
 /// [`MeshIdentityError`] where the token cannot be opened.
@@ -164,6 +154,7 @@ pub(super) fn settings_of(config: &Config) -> Result<Option<IdentitySettings>, M
     };
     let token = identity.token.as_ref();
     let token = token
+        .filter(|_| !identity.certificate.exists())
         .map(|token| token.open(&process_secrets()))
         .transpose()?;
     Ok(Some(IdentitySettings {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use ocelli_federation::identity::{
-    AuthorityDirectory, CertificateRequest, DAY_MS, Grant, NodeKey, Tier, random_serial, write_key,
+    AuthorityDirectory, DAY_MS, IssueOrder, NodeKey, Tier, write_key,
 };
-use ocelli_model::clock::Clock as _;
+use ocelli_model::clock::{Clock as _, Rng};
 
 use super::*;
 use crate::clock::RealClock;
@@ -33,24 +33,26 @@ impl Files {
     fn issue(&self, node: &str, days: i64) {
         let identity = NodeIdentity::new("acme", Tier::Site, "dc1", node).unwrap();
         let key = NodeKey::generate().unwrap();
-        let now = RealClock.wall();
-        let grant = Grant {
-            identity: identity.clone(),
-            scope: SiteScope::of_site("dc1"),
-            serial: random_serial(&mut RealRng::default()),
-            not_before: WallMs(now.0 - 20 * DAY_MS),
-            not_after: WallMs(now.0 + days * DAY_MS),
+        let order = IssueOrder {
+            identity,
+            speaks_for: Vec::new(),
+            valid_for: Duration::from_secs((20 + days).unsigned_abs() * 86_400),
         };
-        let request = CertificateRequest::of_key(&key, &identity).unwrap();
-        let issued = self.authority.issue(&request, &grant, now).unwrap();
+        let (then, mut rng) = (RealClock.wall().0 - 20 * DAY_MS, RealRng::default());
+        let at = (WallMs(then), &mut rng as &mut dyn Rng);
+        let issued = self.authority.issue_with_key(&key, order, at).unwrap();
         std::fs::write(self.path("node.pem"), issued.certificate_pem).unwrap();
         write_key(&self.path("node-key.pem"), &key.to_pem()).unwrap();
     }
 
     fn config(&self, node: &str) -> Config {
+        self.config_with(node, "")
+    }
+
+    fn config_with(&self, node: &str, identity: &str) -> Config {
         let text = format!(
             "[node]\nmesh = \"acme\"\nsite = \"dc1\"\nname = \"n1\"\ndata_dir = {:?}\n{node}\n\
-             [identity]\ncertificate = {:?}\nkey = {:?}\nroots = [{:?}]\n\
+             [identity]\ncertificate = {:?}\nkey = {:?}\nroots = [{:?}]\n{identity}\n\
              [[origin]]\nmatch = \"*\"\n",
             self.path("data"),
             self.path("node.pem"),
@@ -121,8 +123,27 @@ fn an_expired_certificate_does_not_keep_a_node_from_reading_what_it_holds() {
 }
 
 #[test]
-fn shares_of_origins_are_in_force_and_not_parked() {
+fn a_node_with_a_token_and_no_certificate_is_nobody_until_it_joined_and_then_needs_no_token() {
     let files = Files::new();
-    let names: Vec<String> = not_assembled(&files.config("")).into_keys().collect();
-    assert_eq!(names, [""; 0]);
+    let token = format!("token = {{ file = {:?} }}", files.path("token"));
+    let config = files.config_with("", &token);
+    // No token file, no certificate: joining is wanted, and says what is missing.
+    assert!(joining::is_wanted(&config));
+    assert!(
+        MeshIdentity::open(&config, &RealClock)
+            .unwrap()
+            .store()
+            .is_none()
+    );
+    let refused = settings_of(&config).unwrap_err().to_string();
+    assert!(refused.contains("identity.token"), "{refused}");
+    files.issue("n1", 5);
+    assert!(!joining::is_wanted(&config));
+    assert!(
+        MeshIdentity::open(&config, &RealClock)
+            .unwrap()
+            .store()
+            .is_some()
+    );
+    assert!(settings_of(&config).unwrap().unwrap().token.is_none());
 }

@@ -23,6 +23,7 @@ use ocelli_bus::{
     forsake_origin,
 };
 use ocelli_config::{Config, Loaded, Sources, write_last_good};
+use ocelli_federation::membership::JoinState;
 use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::resource::{ResourceError, ResourceId};
 use tokio::sync::mpsc;
@@ -30,6 +31,7 @@ use tracing::{error, info, warn};
 
 use super::access::HttpAccess;
 use super::federation::{Federation, FederationError, FederationParts};
+use super::joining::Joining;
 use super::mesh::{MeshIdentity, MeshIdentityError};
 use super::notices;
 use super::site::{Assembled, Counters, assemble};
@@ -104,6 +106,8 @@ pub struct Node {
     http: ServerHandle,
     pub(super) access: HttpAccess,
     pub(super) identity: MeshIdentity,
+    /// While the node has no certificate yet.
+    pub(super) joining: Option<Joining>,
     pub(super) federation: Option<Federation>,
     address: SocketAddr,
     pub(super) site: Arc<ArcSwap<Site>>,
@@ -127,8 +131,7 @@ impl Node {
         let data_dir = config.node.data_dir.clone();
         let (bus, report) = open_bus(&config, Arc::clone(&clock), rng())?;
         let access = HttpAccess::open(&config)?;
-        let identity = MeshIdentity::open(&config, &*clock)?;
-        identity.watch(Arc::clone(&clock));
+        let (joining, identity) = identify(&config, &clock).await?;
         let (listeners, address) = listen(&config, &data_dir, &access)?;
         let recalled = recall(&bus, report.copied_from).await?;
         let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
@@ -168,6 +171,7 @@ impl Node {
             started,
             identity: identity.store(),
             links: federation.as_ref().map(Federation::links),
+            joining: joining.as_ref().map(Joining::states),
         };
         let (control, requests) = Control::open();
         let http = serve_api(view, control, listeners)?;
@@ -178,6 +182,7 @@ impl Node {
             http,
             access,
             identity,
+            joining,
             federation,
             address,
             site,
@@ -256,6 +261,21 @@ impl Node {
         }
     }
 
+    /// Resolves once a node that started without a certificate has joined its mesh: it starts again
+    /// to be who it is. The future does not borrow the node.
+    pub fn joined(&self) -> impl Future<Output = ()> + use<> {
+        let states = self.joining.as_ref().map(Joining::states);
+        async move {
+            let is_joined = |state: &JoinState| *state == JoinState::Joined;
+            if let Some(mut states) = states
+                && states.wait_for(is_joined).await.is_ok()
+            {
+                return;
+            }
+            std::future::pending().await
+        }
+    }
+
     /// Ends all in order and gives the data directory a new origin: what is held stays under the
     /// old one (design §6, "Rollback").
     ///
@@ -281,6 +301,22 @@ impl Node {
         }
         info!("drained");
     }
+}
+
+/// Who the node is, and how it joins if it is nobody yet.
+async fn identify(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Option<Joining>, MeshIdentity), MeshIdentityError> {
+    let mut joining = Joining::begin(config, clock)?;
+    if let Some(begun) = &joining
+        && begun.first_wait().await
+    {
+        joining = None;
+    }
+    let identity = MeshIdentity::open(config, &**clock)?;
+    identity.watch(Arc::clone(clock));
+    Ok((joining, identity))
 }
 
 /// The thread of links, where the node is somebody to others.

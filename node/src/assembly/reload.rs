@@ -121,6 +121,9 @@ impl Node {
         let data_dir = config.node.data_dir.clone();
         let directory = self.directory.clone();
         self.identity.reload(&config)?;
+        if let Some(joining) = &mut self.joining {
+            joining.follow(&config)?;
+        }
         self.access.reload(&config)?;
         let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
         report.trials = self

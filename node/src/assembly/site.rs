@@ -22,7 +22,6 @@ use ocelli_plugins::profiles::ProfileLibrary;
 use ocelli_plugins::registry;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::mesh::not_assembled;
 use crate::secrets::process_secrets;
 
 /// Longest run of an enrichment where nothing else is said.
@@ -49,7 +48,7 @@ pub fn assemble(
     directory: PathBuf,
     counters: &mut Counters,
 ) -> Result<Assembled, ResourceError> {
-    let mut parked = not_assembled(&config);
+    let mut parked = BTreeMap::new();
     let own = own_resource(&config)?;
     let library = ProfileLibrary::with_directory(directory);
     let pollings = config.pollings.iter().filter_map(|polling| {

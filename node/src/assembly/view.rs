@@ -13,10 +13,12 @@ use ocelli_bus::{Bus, DiskState, LastKind};
 use ocelli_config::sections::discovery::DiscoveryConfig;
 use ocelli_config::sections::polling::PollingConfig;
 use ocelli_federation::identity::{IdentityStore, PeerIdentity, Validity};
+use ocelli_federation::membership::JoinState;
 use ocelli_model::catalog::{CatalogLog, State};
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::resource::Resource;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::links::Links;
 use super::node::options_of;
@@ -48,6 +50,8 @@ pub struct AssembledView {
     pub identity: Option<Arc<IdentityStore>>,
     /// Links; `None`: the node has none.
     pub links: Option<Arc<Links>>,
+    /// How joining stands, where the node has no certificate yet.
+    pub joining: Option<watch::Receiver<JoinState>>,
 }
 
 impl NodeView for AssembledView {
@@ -253,7 +257,12 @@ impl NodeView for AssembledView {
             format!("{} is down for {} s: {reason}", view.id, for_ms / 1_000)
         });
         let links: Vec<String> = links.collect();
-        vec![
+        let joining = self.joining.as_ref().map(|states| Check {
+            name: "identity",
+            is_ok: false,
+            detail: joining_detail(&states.borrow()),
+        });
+        let checks = vec![
             Check {
                 name: "links",
                 is_ok: true,
@@ -269,7 +278,8 @@ impl NodeView for AssembledView {
                 owns,
                 "no plan entry gives this node the right to poll",
             ),
-        ]
+        ];
+        joining.into_iter().chain(checks).collect()
     }
 
     fn identity(&self) -> Option<Arc<PeerIdentity>> {
@@ -348,6 +358,16 @@ fn troubled(state: &State) -> BTreeMap<&str, Value> {
         Some((name.as_str(), json!({"state": what, "reason": reason})))
     });
     sources.collect()
+}
+
+/// Why a node that wants to join is not somebody yet.
+fn joining_detail(state: &JoinState) -> String {
+    match state {
+        JoinState::Asking { error: None } => "waits for its certificate".to_owned(),
+        JoinState::Asking { error: Some(error) } => format!("waits for its certificate: {error}"),
+        JoinState::Joined => "has its certificate and starts again".to_owned(),
+        JoinState::Refused { error } => format!("has no certificate: {error}"),
+    }
 }
 
 fn check(name: &'static str, is_ok: bool, otherwise: &str) -> Check {

@@ -4,11 +4,14 @@
 //! and how much is taken of an origin. Does not: dial.
 //! In: a configuration. Out: [`Wanted`]; two that are equal need no new link.
 
+use std::time::Duration;
+
 use ocelli_bus::{Bus, OriginDescription};
 use ocelli_config::Config;
 use ocelli_config::sections::federation::{OriginConfig, UpstreamMode};
 use ocelli_federation::ingest::OriginQuota;
 use ocelli_federation::link::LinkBudget;
+use ocelli_federation::link::group::HEALTHY_FOR;
 use ocelli_federation::uplink::UplinkPolicy;
 
 use super::links::Direction;
@@ -28,6 +31,8 @@ pub(super) struct Wanted {
     pub(super) direction: Direction,
     pub(super) members: Vec<String>,
     pub(super) backfill_bytes_per_second: Option<u64>,
+    /// How long a better member must be well before it is moved back to.
+    pub(super) healthy_for: Duration,
 }
 
 /// A group `any` is one link, a group `all` one for each address.
@@ -45,6 +50,7 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
             direction: Direction::Up,
             members,
             backfill_bytes_per_second: upstream.backfill_bytes_per_second.map(|size| size.bytes()),
+            healthy_for: upstream.move_back_after.get(),
         };
         match upstream.mode {
             UpstreamMode::Any => wanted.push(up(format!("up/{}", upstream.name), members)),
@@ -60,6 +66,7 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
         direction: Direction::Peer,
         members: vec![peer.connect.host_and_port()],
         backfill_bytes_per_second: None,
+        healthy_for: HEALTHY_FOR,
     }));
     wanted
 }

@@ -6,12 +6,12 @@
 //! A private key is written with mode 0600 and never printed; one that is there is used again.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ocelli_config::quoted;
 use ocelli_federation::identity::{
-    AuthorityDirectory, CertificateRequest, DAY_MS, DirectoryError, Grant, IssuedCertificate,
-    Ledger, NodeIdentity, NodeKey, PeerIdentity, TokenOrder, Validity, backdated, pem,
-    random_serial, scope_of, write_certificate, write_key,
+    AuthorityDirectory, CertificateRequest, DirectoryError, IssueOrder, IssuedCertificate, Ledger,
+    NodeIdentity, NodeKey, PeerIdentity, TokenOrder, Validity, pem, write_certificate, write_key,
 };
 use ocelli_model::clock::{Clock as _, WallMs};
 use ocelli_model::rfc3339::rfc3339_of;
@@ -83,23 +83,25 @@ fn issue(args: &IssueArgs, now: WallMs, streams: &mut Streams) -> Result<Exit, F
     let mesh = directory.authority().mesh();
     let identity = identity(mesh, &args.whom, &args.node)?;
     let files = Files::of(&args.out, &args.node)?;
-    let request = match &args.csr {
-        Some(path) => read_request(path, &identity)?,
-        None => CertificateRequest::of_key(&key(&files.key)?, &identity).map_err(failed)?,
+    let day = Duration::from_secs(86_400);
+    let valid_for = match &args.valid_for {
+        Some(text) => parse_duration(text).map_err(usage)?,
+        None => day.saturating_mul(args.days),
     };
-    let grant = Grant {
-        scope: scope_of(&identity, &args.speaks_for).map_err(usage)?,
+    let order = IssueOrder {
         identity,
-        serial: random_serial(&mut RealRng::default()),
-        not_before: backdated(now),
-        not_after: WallMs(
-            now.0
-                .saturating_add(i64::from(args.days).saturating_mul(DAY_MS)),
-        ),
+        speaks_for: args.speaks_for.clone(),
+        valid_for,
     };
-    let issued = directory
-        .issue(&request, &grant, now)
-        .map_err(|error| failure(&error))?;
+    let mut rng = RealRng::default();
+    let issued = match &args.csr {
+        Some(path) => {
+            let request = read_request(path, &order.identity)?;
+            directory.issue_for(&request, order, (now, &mut rng))
+        }
+        None => directory.issue_with_key(&key(&files.key)?, order, (now, &mut rng)),
+    };
+    let issued = issued.map_err(|error| failure(&error))?;
     write_certificate(&files.certificate, issued.certificate_pem.as_bytes()).map_err(failed)?;
     let (peer, end) = (&issued.peer, rfc3339_of(WallMs(issued.peer.not_after_ms)));
     streams.say(format!(

@@ -6,12 +6,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ocelli_federation::identity::{
-    AuthorityDirectory, CertificateRequest, DAY_MS, Grant, NodeIdentity, NodeKey, SiteScope, Tier,
-    random_serial, write_key,
+    AuthorityDirectory, IssueOrder, NodeIdentity, NodeKey, Tier, write_key,
 };
-use ocelli_model::clock::{Clock, WallMs};
+use ocelli_model::clock::Clock;
 
 use super::failed;
 use crate::cli::exit::Failure;
@@ -24,8 +24,9 @@ const MESH: &str = "demo";
 const NODE: &str = "n1";
 /// File name of a node's configuration.
 pub(super) const CONFIG_FILE: &str = "ocelli.toml";
-/// Certificates are good for as long as a demo may last and begin a little earlier.
-const LIFE_DAYS: u32 = 8;
+/// Certificates are good for as long as a demo may last, the root a little longer.
+const LIFE: Duration = Duration::from_secs(7 * 86_400);
+const ROOT_DAYS: u32 = 8;
 
 /// Where a node listens.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +63,7 @@ impl Authority {
     pub(super) fn new(directory: &Path) -> Result<Self, Failure> {
         let (now, mut rng) = (RealClock.wall(), RealRng::default());
         let path = directory.join("ca");
-        let keeper = AuthorityDirectory::init(&path, MESH, LIFE_DAYS, (now, &mut rng));
+        let keeper = AuthorityDirectory::init(&path, MESH, ROOT_DAYS, (now, &mut rng));
         Ok(Self {
             directory: directory.to_owned(),
             keeper: keeper.map_err(|error| failed(&error))?,
@@ -82,20 +83,13 @@ impl Authority {
         let identity = NodeIdentity::new(MESH, place.tier, place.name, NODE);
         let identity = identity.map_err(|error| failed(&error))?;
         let key = NodeKey::generate().map_err(|error| failed(&error))?;
-        let request = CertificateRequest::of_key(&key, &identity).map_err(|e| failed(&e))?;
-        let now = RealClock.wall();
-        let scope = match place.tier {
-            Tier::Site => SiteScope::of_site(place.name),
-            _ => SiteScope::Every,
-        };
-        let grant = Grant {
+        let order = IssueOrder {
             identity,
-            scope,
-            serial: random_serial(&mut RealRng::default()),
-            not_before: WallMs(now.0 - DAY_MS),
-            not_after: WallMs(now.0 + i64::from(LIFE_DAYS - 1) * DAY_MS),
+            speaks_for: Vec::new(),
+            valid_for: LIFE,
         };
-        let issued = self.keeper.issue(&request, &grant, now);
+        let (now, mut rng) = (RealClock.wall(), RealRng::default());
+        let issued = self.keeper.issue_with_key(&key, order, (now, &mut rng));
         let issued = issued.map_err(|error| failed(&error))?;
         write(&folder.join("node.pem"), &issued.certificate_pem)?;
         write_key(&folder.join("node-key.pem"), &key.to_pem()).map_err(|error| failed(&error))

@@ -10,8 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ocelli_federation::identity::{
-    AuthorityDirectory, CertificateRequest, DAY_MS, Grant, NodeIdentity, NodeKey, SiteScope, Tier,
-    random_serial, write_key,
+    AuthorityDirectory, DAY_MS, IssueOrder, NodeIdentity, NodeKey, Tier, write_key,
 };
 use ocelli_model::clock::{Clock as _, WallMs};
 use ocelli_node::clock::RealClock;
@@ -23,6 +22,8 @@ use super::{built_binary, free_tcp_port, free_udp_port, wait_for};
 
 /// Name of every mesh of the harness.
 pub const MESH: &str = "test";
+/// Of certificates, from a day ago.
+const LIFE: Duration = Duration::from_secs(20 * 86_400);
 
 /// A node of the mesh.
 #[derive(Debug)]
@@ -107,20 +108,16 @@ impl Mesh {
         let identity = NodeIdentity::new(MESH, options.tier, &options.site, "n1");
         let identity = identity.expect("a plain name is one");
         let key = NodeKey::generate().expect("keys can be made");
-        let now = RealClock.wall();
-        let scope = match options.tier {
-            Tier::Site => SiteScope::of_site(&options.site),
-            _ => SiteScope::Every,
+        let order = IssueOrder {
+            identity,
+            speaks_for: Vec::new(),
+            valid_for: LIFE,
         };
-        let grant = Grant {
-            identity: identity.clone(),
-            scope,
-            serial: random_serial(&mut RealRng::default()),
-            not_before: WallMs(now.0 - DAY_MS),
-            not_after: WallMs(now.0 + 20 * DAY_MS),
-        };
-        let request = CertificateRequest::of_key(&key, &identity).expect("the key is ours");
-        let issued = self.authority.issue(&request, &grant, now);
+        // Dated back, so that a node whose clock is an hour behind takes it too.
+        let (then, mut rng) = (RealClock.wall().0 - DAY_MS, RealRng::default());
+        let issued = self
+            .authority
+            .issue_with_key(&key, order, (WallMs(then), &mut rng));
         let issued = issued.expect("the authority issues");
         std::fs::write(folder.join("node.pem"), issued.certificate_pem).expect("a file");
         write_key(&folder.join("node-key.pem"), &key.to_pem()).expect("a file");

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use ocelli_config::Config;
 use ocelli_federation::frame::Role;
 use ocelli_federation::identity::Expected;
-use ocelli_federation::link::{DialFacts, Dialer, DialerOptions, Link, MeshEndpoint, Standing};
+use ocelli_federation::link::{
+    CloseCode, DialFacts, Dialer, DialerOptions, Link, MeshEndpoint, Standing,
+};
 use ocelli_federation::uplink::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
 use tokio::task::JoinHandle as Task;
 use tracing::{info, warn};
@@ -76,6 +78,7 @@ impl Diallers {
         let options = DialerOptions {
             site: site.to_owned(),
             members: wanted.members.clone(),
+            healthy_for: wanted.healthy_for,
             tls: Arc::new(move || Arc::clone(&tls)),
             facts: Arc::new(move || DialFacts { origin, role }),
             clock: Arc::clone(&self.shared.parts.clock),
@@ -110,21 +113,35 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
             return warn!(link = %id, %error, "cannot be dialled");
         }
     };
+    let mut better = None;
     loop {
-        let standing = connect(&mut dialer, id, &shared).await;
+        let standing = match better.take() {
+            Some(better) => better,
+            None => connect(&mut dialer, id, &shared).await,
+        };
         info!(link = %id, member = %standing.member, "link stands");
         let link: Arc<dyn Link> = standing.link;
         shared.links.up(id, Arc::clone(&link), clock.wall());
-        let end = run_uplink(UplinkRun {
-            link,
+        let uplink = run_uplink(UplinkRun {
+            link: Arc::clone(&link),
             bus: Arc::clone(&shared.parts.bus),
             cursor: cursor.clone(),
             clock: Arc::clone(&clock),
             policy: policy_of(&wanted, &shared.parts.bus),
             from_peers: Arc::clone(&shared.from_peers),
             is_replay: false,
-        })
-        .await;
+        });
+        let end = tokio::select! {
+            end = uplink => end,
+            // Both stand for a moment. What was on its way to the former is sent again: whoever is
+            // above both stores it once.
+            standing = dialer.better() => {
+                info!(link = %id, member = %standing.member, "moving back to a better member");
+                link.close(CloseCode::Done, "moved back to a better member");
+                better = Some(standing);
+                continue;
+            }
+        };
         warn!(link = %id, error = %end, "link ended");
         shared.links.down(id, &end.to_string(), clock.wall());
         if matches!(end, UplinkEnd::RolledBack { .. }) {

@@ -19,7 +19,8 @@ const ISSUE_EXAMPLES: &str = "\
 Examples:
   ocelli ca issue --tier region --name emea --node region-a --out region-a
   ocelli ca issue --tier site --name dc1 --node poller-a --speaks-for dc1 --speaks-for dc1-lab
-  ocelli ca issue --tier site --name dc1 --node poller-a --csr poller-a.csr";
+  ocelli ca issue --tier site --name dc1 --node poller-a --csr poller-a.csr
+  ocelli ca issue --tier site --name dc1 --node poller-a --valid-for 12h    renewed after 8 h";
 
 const REQUEST_EXAMPLES: &str = "\
 Examples:
@@ -122,6 +123,9 @@ pub(crate) struct IssueArgs {
     /// Days that the certificate is valid.
     #[arg(long, default_value_t = CERTIFICATE_DAYS, value_name = "DAYS")]
     pub(super) days: u32,
+    /// How long the certificate is valid, instead of days: 12h, 30m.
+    #[arg(long, conflicts_with = "days", value_name = "DURATION")]
+    pub(super) valid_for: Option<String>,
     /// Sign this request, so that the key stays on the node. Default: make a key here.
     #[arg(long, value_name = "FILE")]
     pub(super) csr: Option<PathBuf>,
