@@ -19,6 +19,7 @@ mod program;
 mod reader;
 mod render;
 mod table;
+mod unread;
 mod yaml;
 
 pub use diagnostic::{Code, Diagnostic, Place, Severity};

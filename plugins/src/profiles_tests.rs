@@ -27,7 +27,7 @@ fn the_interfaces_profile_has_panoptes_metrics_and_dimensions() {
         .collect();
     assert_eq!(
         columns,
-        [(13, false), (3, false), (8, false), (8, false), (2, true)]
+        [(13, false), (8, false), (8, false), (3, false), (2, true)]
     );
 }
 

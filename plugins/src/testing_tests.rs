@@ -68,6 +68,8 @@ pub(crate) struct RecordedDevice {
     pub(crate) asked: Cell<usize>,
     /// Operations left until it goes silent; `None`: never.
     pub(crate) silent_after: Cell<Option<usize>>,
+    /// Cells of walks left until it goes silent in the middle of one; `None`: never.
+    pub(crate) cells_left: Cell<Option<usize>>,
 }
 
 impl RecordedDevice {
@@ -132,15 +134,15 @@ impl SnmpAccess for RecordedDevice {
     ) -> PluginFuture<'run, Answer> {
         Box::pin(async move {
             self.asked.set(self.asked.get() + request.oids().len());
+            let silence = || {
+                Some(SnmpFailure {
+                    cause: GapKind::Timeout.into(),
+                    reached: "1.3.6.1".to_owned(),
+                    ends_run: true,
+                })
+            };
             match self.silent_after.get() {
-                Some(0) => {
-                    let failure = SnmpFailure {
-                        cause: GapKind::Timeout.into(),
-                        reached: "1.3.6.1".to_owned(),
-                        ends_run: true,
-                    };
-                    return (sink, Some(failure));
-                }
+                Some(0) => return (sink, silence()),
                 left => self.silent_after.set(left.map(|left| left - 1)),
             }
             for (position, asked) in request.oids().iter().enumerate() {
@@ -154,6 +156,10 @@ impl SnmpAccess for RecordedDevice {
                     let Some(index) = oid.index_under(asked) else {
                         break;
                     };
+                    match self.cells_left.get() {
+                        Some(0) => return (sink, silence()),
+                        left => self.cells_left.set(left.map(|left| left - 1)),
+                    }
                     sink.put(position, index, recorded.value(), WallMs(1_000));
                 }
             }

@@ -4,7 +4,8 @@
 //! Does not: ask, judge counters, know other groups.
 //! In: [`GroupPlan`], [`Readings`], facts of enrichment. Out: `GroupRows`, filled in place.
 //! Invariant: a missing cell, column or row makes only what rests on it missing; the rows that come
-//! out do not depend on the order in which cells were put.
+//! out do not depend on the order in which cells were put. Rows whose dimensions rest on a cell that
+//! was not read (`unread`) are left out: they would be other series.
 //! Cost: one pass over the rows (two where rows are named or filtered); no allocation once the
 //! buffers have grown, but for rows that share a name.
 
@@ -16,6 +17,7 @@ use super::plan::{DimensionPlan, DimensionValue, Format, GroupPlan, MissingPlan}
 use super::program::{Cell, Input, Inputs, LETS_MAX, Program};
 use super::render::render;
 use super::table::RawTable;
+use super::unread::Unread;
 use crate::clock::WallMs;
 use crate::columns::GaugeColumn;
 use crate::enrichment::EnrichmentGroup;
@@ -129,28 +131,7 @@ impl Evaluator {
     /// Whether some row wants `column`, which has a condition; columns without one always are.
     #[must_use]
     pub fn wants_column(&self, group: &GroupPlan, column: usize, table: &RawTable) -> bool {
-        let condition = group
-            .columns
-            .get(column)
-            .and_then(|column| column.when.as_ref());
-        let Some(condition) = condition else {
-            return true;
-        };
-        let nothing = RawTable::default();
-        (0..table.rows()).any(|row| {
-            let readings = Readings {
-                scalars: &nothing,
-                table,
-                facts: &[],
-            };
-            let row = Row {
-                readings,
-                row,
-                enriched: [Cell::Missing; ENRICHED_MAX],
-            };
-            let wanted = condition.run(&row, &[]);
-            wanted.is_missing() || wanted.is_true()
-        })
+        (0..table.rows()).any(|row| wants_cell(group, (column, row), table))
     }
 
     /// Names that several rows of the last evaluation shared before they were told apart, and how
@@ -193,6 +174,9 @@ impl Evaluator {
         if let Some(chain) = identity_of(group) {
             self.names
                 .name_rows(group, readings.table, (chain, &mut self.selected));
+        } else if readings.table.has_cuts() {
+            let unread = Unread::of(group, readings.table);
+            self.selected.retain(|row| !unread.touches(*row));
         }
     }
 
@@ -262,6 +246,32 @@ impl Evaluator {
             start = *end;
         }
     }
+}
+
+/// Whether the (column, row) is worth reading: true for columns without a condition, and where it
+/// is not known whether it holds.
+pub(super) fn wants_cell(
+    group: &GroupPlan,
+    (column, row): (usize, usize),
+    table: &RawTable,
+) -> bool {
+    let column = group.columns.get(column);
+    let Some(condition) = column.and_then(|column| column.when.as_ref()) else {
+        return true;
+    };
+    let nothing = RawTable::default();
+    let readings = Readings {
+        scalars: &nothing,
+        table,
+        facts: &[],
+    };
+    let row = Row {
+        readings,
+        row,
+        enriched: [Cell::Missing; ENRICHED_MAX],
+    };
+    let wanted = condition.run(&row, &[]);
+    wanted.is_missing() || wanted.is_true()
 }
 
 /// The chain of the dimension that tells rows apart, if the group has one.

@@ -3,8 +3,9 @@
 //! Does: name each row by the first key of a chain that it has (ifName, ifDescr, physical address),
 //! add the next key in brackets where several rows share a name, at last the index.
 //! Does not: know what the keys mean. In: rows of a table, the chain. Out: a name for each row.
-//! Invariant: rows without any key are dropped; no two rows have one name, so that no two rows ever
-//! share a counter's state. The index alone never names a row.
+//! Invariant: rows without any key are dropped, and so are rows whose keys were not read to the end;
+//! no two rows have one name, so that no two rows ever share a counter's state. The index alone never
+//! names a row.
 
 use std::fmt::Write as _;
 
@@ -14,6 +15,7 @@ use super::plan::{Format, GroupPlan};
 use super::program::{Cell, Input};
 use super::render::render;
 use super::table::RawTable;
+use super::unread::Unread;
 
 /// Most shared names that one evaluation reports.
 const AMBIGUOUS_MAX: usize = 16;
@@ -70,6 +72,9 @@ impl Names {
             }
             self.keep_from(start)
         });
+        if table.has_cuts() {
+            self.drop_unread(group, table, selected);
+        }
         self.note_ambiguous();
         let later_keys = chain.iter().skip(1);
         for key in later_keys {
@@ -83,6 +88,27 @@ impl Names {
                 write!(into, "{mark}{arc}").unwrap_or_default();
             }
         });
+    }
+
+    /// Drops the rows of which not all is read that they are known by, and those that share a name
+    /// with one: what they would be told apart by may not be read either.
+    fn drop_unread(&mut self, group: &GroupPlan, table: &RawTable, selected: &mut Vec<u32>) {
+        let unread = Unread::of(group, table);
+        self.sort();
+        let mut is_dropped = vec![false; self.ranges.len()];
+        let mut first = 0;
+        while first < self.order.len() {
+            let end = self.run_end(first);
+            let positions: Vec<usize> = (first..end).map(|at| self.position(at)).collect();
+            let is_unread = |at: &usize| selected.get(*at).is_some_and(|row| unread.touches(*row));
+            if positions.iter().any(is_unread) {
+                positions.iter().for_each(|at| is_dropped[*at] = true);
+            }
+            first = end;
+        }
+        let is_kept = |position: usize| !is_dropped.get(position).copied().unwrap_or(false);
+        retain_positions(selected, is_kept);
+        retain_positions(&mut self.ranges, is_kept);
     }
 
     /// Keeps what was written from `start` on as the next row's name; false if there is nothing.
@@ -203,6 +229,14 @@ fn write_key(group: &GroupPlan, (table, row): (&RawTable, usize), key: Input, in
     if !is_nothing {
         render(cell, format, false, into);
     }
+}
+
+fn retain_positions<T>(items: &mut Vec<T>, is_kept: impl Fn(usize) -> bool) {
+    let mut position = 0;
+    items.retain(|_| {
+        position += 1;
+        is_kept(position - 1)
+    });
 }
 
 /// Names of 2^20 rows of 1 KiB each stay below 2^32.

@@ -121,7 +121,7 @@ fn lower_group(
     let speed = scope.compile_optional(reader, group.speed.as_ref());
     let discontinuity = scope.compile_optional(reader, group.discontinuity.as_ref());
     let counters = counters?;
-    let plan = GroupPlan {
+    let mut plan = GroupPlan {
         name: group.name.value.clone(),
         every_nth,
         gets: walks::gets(group),
@@ -137,6 +137,7 @@ fn lower_group(
         discontinuity,
         missing: group.missing.clone(),
     };
+    walks::put_naming_first(&mut plan);
     let schema = GroupSchema {
         name: group.name.value.clone(),
         interval_ms,

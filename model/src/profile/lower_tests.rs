@@ -166,6 +166,21 @@ fn walks_hold_the_columns_of_one_table_and_late_ones_come_last() {
 }
 
 #[test]
+fn what_rows_are_named_by_is_walked_first() {
+    let text = "ocelli: 1\nname: p\ngroups:\n  - name: g\n    table:\n      index: [{i: \
+                int}]\n      columns: {early: 1.3.1.1.1, name: 1.3.2.1.1, kind: 1.3.3.1.1}\n      \
+                rows: present(kind)\n      dimensions: [{name: n, identity: [name], key: true}]\n\
+                \x20     gauges: {g: early}\n";
+    let profile = lower(text, 60_000).unwrap();
+    let keys: Vec<_> = profile.plan.groups[0]
+        .walks
+        .iter()
+        .map(|walk| walk.key.to_string())
+        .collect();
+    assert_eq!(keys, ["1.3.2.1", "1.3.3.1", "1.3.1.1"]);
+}
+
+#[test]
 fn wide_tables_are_walked_in_parts_of_equal_size() {
     let columns: String = (1..=26).map(|at| format!("c{at}: 1.3.{at}, ")).collect();
     let text = format!(

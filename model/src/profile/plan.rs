@@ -3,9 +3,10 @@
 //! Does: hold scalars, walks, programs, dimensions and sources, resolved to positions.
 //! Does not: read files (`native`), ask (`plugins`), evaluate (`evaluate`).
 //! In: a profile, lowered once at start or reload. Out: [`CollectPlan`], shared behind an `Arc`.
-//! Order is meaningful: groups by (interval, name), gets before walks, walks by first column OID.
+//! Order is meaningful: groups by (interval, name), gets before walks; walks that names rest on,
+//! then the others, each by first column OID.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::program::{Input, Program};
@@ -56,6 +57,44 @@ pub struct GroupPlan {
     pub discontinuity: Option<Program>,
     /// What stands for values that are not there.
     pub missing: MissingPlan,
+}
+
+impl GroupPlan {
+    /// Columns that dimensions and the filter rest on: a row that lacks one because it was not
+    /// read is not known well enough to be emitted. Conditional columns are among them.
+    #[must_use]
+    pub fn naming_columns(&self) -> BTreeSet<u16> {
+        let mut columns = BTreeSet::new();
+        if let Some(filter) = &self.filter {
+            self.add_columns(&filter.inputs(), &mut columns);
+        }
+        for dimension in &self.dimensions {
+            match &dimension.value {
+                DimensionValue::Program(program) => {
+                    self.add_columns(&program.inputs(), &mut columns);
+                }
+                DimensionValue::Identity(chain) => self.add_columns(chain, &mut columns),
+            }
+        }
+        columns
+    }
+
+    fn add_columns(&self, inputs: &[Input], columns: &mut BTreeSet<u16>) {
+        for input in inputs {
+            match input {
+                Input::Column(at) => {
+                    columns.insert(*at);
+                }
+                // A `let` reads only earlier ones, so this ends.
+                Input::Let(at) => {
+                    if let Some(part) = self.lets.get(usize::from(*at)) {
+                        self.add_columns(&part.inputs(), columns);
+                    }
+                }
+                Input::Scalar(_) | Input::Index(_) | Input::Enriched(_) => {}
+            }
+        }
+    }
 }
 
 /// A scalar.

@@ -60,6 +60,8 @@ struct RawColumn {
     bits: Vec<u64>,
     /// The row that the next cell of a walk most likely belongs to.
     expected_row: usize,
+    /// Whether reading ended before the column's end.
+    is_cut: bool,
 }
 
 /// Raw cells.
@@ -85,6 +87,7 @@ impl RawTable {
             column.tags.clear();
             column.bits.clear();
             column.expected_row = 0;
+            column.is_cut = false;
         }
         self.texts.clear();
         self.arcs.clear();
@@ -152,6 +155,32 @@ impl RawTable {
             self.set(to, (tag, bits), other.time(from.1));
         }
         Ok(())
+    }
+
+    /// Notes that reading of `column` ended before its end: where it has no cell behind the last
+    /// one that was put, nobody knows whether there is one. Columns out of range are ignored.
+    pub fn cut(&mut self, column: usize) {
+        if let Some(column) = self.columns.get_mut(column) {
+            column.is_cut = true;
+        }
+    }
+
+    /// Whether any column was cut.
+    #[must_use]
+    pub fn has_cuts(&self) -> bool {
+        self.columns.iter().any(|column| column.is_cut)
+    }
+
+    /// Whether the cell is not there because it was not read. Agents answer in the order of
+    /// indexes, so a hole before the last cell of a column is one of the agent's.
+    #[must_use]
+    pub fn is_unread(&self, column: usize, row: usize) -> bool {
+        let Some(cut) = self.columns.get(column).filter(|column| column.is_cut) else {
+            return false;
+        };
+        let is_missing = cut.tags.get(row).is_none_or(|tag| *tag == Tag::Missing);
+        let last = cut.expected_row.checked_sub(1);
+        is_missing && last.is_none_or(|last| self.index(row) > self.index(last))
     }
 
     /// The index of `row`.

@@ -128,3 +128,32 @@ proptest! {
         prop_assert!(expected.is_empty());
     }
 }
+
+#[test]
+fn a_hole_is_unread_only_behind_the_last_cell_of_a_cut_column() {
+    let mut table = RawTable::default();
+    table.reset(2);
+    for index in [1, 2, 3, 4] {
+        table
+            .put(0, &[index], RawValue::Integer(1), WallMs(0))
+            .unwrap();
+    }
+    table.put(1, &[2], RawValue::Integer(1), WallMs(0)).unwrap();
+    // A row that only the second column has, behind all in the table and before them by index.
+    table
+        .put(1, &[2, 5], RawValue::Integer(1), WallMs(0))
+        .unwrap();
+    assert!((0..5).all(|row| !table.is_unread(1, row) && !table.is_unread(0, row)));
+    assert!(!table.has_cuts());
+    table.cut(1);
+    assert!(table.has_cuts());
+    let unread: Vec<bool> = (0..5).map(|row| table.is_unread(1, row)).collect();
+    assert_eq!(unread, [false, false, true, true, false]);
+    assert!((0..5).all(|row| !table.is_unread(0, row)));
+    table.reset(2);
+    table.cut(0);
+    table.put(1, &[1], RawValue::Integer(1), WallMs(0)).unwrap();
+    assert!(table.is_unread(0, 0), "nothing of the column was read");
+    table.reset(2);
+    assert!(!table.has_cuts());
+}

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use ocelli_model::filter::Filter;
 use ocelli_model::gap::{GapCause, GapKind};
 use ocelli_model::oid::Oid;
-use ocelli_model::profile::{DimensionValue, GroupPlan, Input, Program, Readings, TableWalk};
+use ocelli_model::profile::{GroupPlan, Readings, TableWalk};
 
 use super::requests::GroupRequests;
 use super::{PollRun, Scratch};
@@ -72,16 +72,20 @@ impl GroupReader<'_> {
     /// Asks for `columns`, which `request` names in this order.
     async fn ask(&mut self, request: &Request, columns: Vec<u16>, scratch: &mut Scratch) {
         if self.ends_run() {
-            return;
+            return cut(&columns, scratch);
         }
         let mut sink = std::mem::take(&mut scratch.table);
         sink.columns = columns;
         sink.is_full = false;
         let deadline = self.run.run.deadline;
-        let (sink, failure) = self.snmp.ask(request, deadline, sink).await;
+        let (mut sink, failure) = self.snmp.ask(request, deadline, sink).await;
         let is_full = sink.is_full;
+        let columns = std::mem::take(&mut sink.columns);
         scratch.table = sink;
         self.note(failure);
+        if is_full || self.ends_run() {
+            cut(&columns, scratch);
+        }
         if is_full {
             self.note(Some(SnmpFailure {
                 cause: GapCause::with(GapKind::BadReply, "table_too_large"),
@@ -102,7 +106,7 @@ impl GroupReader<'_> {
 
     /// First what the filter reads, then the rest of the rows that it keeps.
     async fn read_kept(&mut self, keep: &Filter, scratch: &mut Scratch) {
-        let naming = naming_columns(self.group);
+        let naming = self.group.naming_columns();
         for walk in self.group.walks.iter().filter(|walk| !walk.is_late) {
             self.walk_part(walk, |column| naming.contains(&column), scratch)
                 .await;
@@ -205,7 +209,11 @@ impl GroupReader<'_> {
 
     async fn read_late(&mut self, scratch: &mut Scratch) {
         for (walk, request) in self.group.walks.iter().zip(&self.requests.walks) {
-            if !walk.is_late || self.ends_run() {
+            if !walk.is_late {
+                continue;
+            }
+            if self.ends_run() {
+                cut(&walk.columns, scratch);
                 continue;
             }
             let table = &scratch.table.table;
@@ -231,39 +239,9 @@ impl GroupReader<'_> {
     }
 }
 
-/// Columns that dimensions and the plan's own row filter rest on.
-fn naming_columns(group: &GroupPlan) -> BTreeSet<u16> {
-    let mut columns = BTreeSet::new();
-    let mut add = |program: &Program| add_inputs(group, &program.inputs(), &mut columns);
-    group.filter.iter().for_each(&mut add);
-    for dimension in &group.dimensions {
-        match &dimension.value {
-            DimensionValue::Program(program) => add(program),
-            DimensionValue::Identity(_) => {}
-        }
-    }
-    for dimension in &group.dimensions {
-        if let DimensionValue::Identity(chain) = &dimension.value {
-            add_inputs(group, chain, &mut columns);
-        }
-    }
-    columns
-}
-
-/// Conditional columns come later and are not among them.
-fn add_inputs(group: &GroupPlan, inputs: &[Input], columns: &mut BTreeSet<u16>) {
-    for input in inputs {
-        match input {
-            Input::Column(at) => {
-                columns.insert(*at);
-            }
-            // A `let` reads only earlier ones, so this ends.
-            Input::Let(at) => {
-                if let Some(part) = group.lets.get(usize::from(*at)) {
-                    add_inputs(group, &part.inputs(), columns);
-                }
-            }
-            Input::Scalar(_) | Input::Index(_) | Input::Enriched(_) => {}
-        }
+/// Notes that the cells of `columns` behind the last one are unread, not absent.
+fn cut(columns: &[u16], scratch: &mut Scratch) {
+    for column in columns {
+        scratch.table.table.cut(usize::from(*column));
     }
 }

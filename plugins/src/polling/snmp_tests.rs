@@ -339,8 +339,9 @@ fn what_was_read_before_a_device_went_silent_is_kept_as_partial() {
             cause: GapKind::Timeout.into()
         })
     );
+    // What rows are named by is read by then: the scalars, ifTable, ifXTable.
     let silent = device(2);
-    silent.silent_after.set(Some(2));
+    silent.silent_after.set(Some(4));
     let (rows, result) = poll(&plugin, &silent, &[]);
     let partial = rows.partial.clone().unwrap();
     assert!(result.is_ok());
@@ -351,9 +352,55 @@ fn what_was_read_before_a_device_went_silent_is_kept_as_partial() {
     assert_eq!(metrics(&plugin, &rows, 0).get("mtu"), Some(&1_500.0));
     assert_eq!(
         silent.asked.get(),
-        1 + 13 + 3,
+        1 + 13 + 16 + 3,
         "no request after the silence"
     );
+}
+
+#[test]
+fn no_row_goes_by_another_name_wherever_the_device_went_silent() {
+    let plugin = interfaces();
+    let odd = || {
+        let mut device = device(4);
+        // By its ifDescr, by its ifSpeed, and two that share a name.
+        device.remove("1.3.6.1.2.1.31.1.1.1.1.2");
+        device.set("1.3.6.1.2.1.31.1.1.1.15.1|66|0");
+        device.set("1.3.6.1.2.1.2.2.1.5.1|66|64000");
+        device.set("1.3.6.1.2.1.31.1.1.1.1.4|4|eth3");
+        device
+    };
+    let all = |rows: &Rows| -> BTreeMap<String, BTreeMap<String, String>> {
+        let rows_read = (0..rows.row_count()).map(|row| dimensions(&plugin, rows, row));
+        rows_read
+            .map(|of_row| (of_row["interface_name"].clone(), of_row))
+            .collect()
+    };
+    let whole = all(&poll(&plugin, &odd(), &[]).0);
+    let names: Vec<&str> = whole.keys().map(String::as_str).collect();
+    let expected = [
+        "Ethernet 2",
+        "eth1",
+        "eth3 [Ethernet 3]",
+        "eth3 [Ethernet 4]",
+    ];
+    assert_eq!(names, expected);
+    let mut partial_with_rows = 0;
+    for cells in 0.. {
+        let device = odd();
+        device.cells_left.set(Some(cells));
+        let (rows, result) = poll(&plugin, &device, &[]);
+        let read = all(&rows);
+        assert!(
+            read.iter().all(|(name, row)| whole.get(name) == Some(row)),
+            "after {cells} cells: {read:#?}"
+        );
+        if result.is_ok() && rows.partial.is_none() {
+            assert_eq!(read, whole);
+            break;
+        }
+        partial_with_rows += usize::from(!read.is_empty());
+    }
+    assert!(partial_with_rows > 10, "rows that were read are kept");
 }
 
 #[test]

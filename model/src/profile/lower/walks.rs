@@ -1,7 +1,7 @@
 //! Columns of a group and the walks that read them.
 //!
 //! Does: group columns by the table that they stand in, so that replies hold whole rows; put
-//! columns with a condition into late walks. Does not: ask.
+//! columns with a condition into late walks; put what rows are named by first. Does not: ask.
 //! In: the group as written. Out: [`ColumnPlan`]s, [`ScalarGet`]s, [`TableWalk`]s.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::scope::{GroupScope, position};
 use crate::oid::Oid;
 use crate::profile::diagnostic::Code;
 use crate::profile::native::NativeGroup;
-use crate::profile::plan::{ColumnPlan, ScalarGet, TableWalk};
+use crate::profile::plan::{ColumnPlan, GroupPlan, ScalarGet, TableWalk};
 use crate::profile::program::Input;
 use crate::profile::reader::Reader;
 
@@ -92,4 +92,12 @@ pub(super) fn walks(columns: &[ColumnPlan]) -> Vec<TableWalk> {
         }
     }
     walks
+}
+
+/// Orders the walks so that a run that is cut short has names for as many rows as can be: a row
+/// without its name is worth nothing, a row without its least counters is.
+pub(super) fn put_naming_first(plan: &mut GroupPlan) {
+    let naming = plan.naming_columns();
+    let names = |walk: &TableWalk| walk.columns.iter().any(|at| naming.contains(at));
+    plan.walks.sort_by_key(|walk| (walk.is_late, !names(walk)));
 }
