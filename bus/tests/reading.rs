@@ -257,15 +257,40 @@ fn from_latest_begins_with_last_values_and_goes_on_live() {
             ..SubscriptionRequest::default()
         };
         let mut subscription = node.subscribe(request);
+        assert!(!subscription.has_cursor(), "it would begin at the oldest");
         assert_eq!(
             held(&mut subscription).await,
             named(&[("sw1", 4), ("sw2", 4)])
         );
+        let after_last_values = subscription.cursor();
         node.poll(5).await;
         let Item::Record(record) = subscription.next().await.unwrap() else {
             panic!("a record");
         };
         assert_eq!(record.slot, switch_batch_of(1, Mix::Busy, 5).slot);
+        // Whoever comes back with the cursor of the last values gets what came since, not all.
+        let mut resumed = node.subscribe(SubscriptionRequest {
+            from: StartFrom::Cursor(after_last_values),
+            ..SubscriptionRequest::default()
+        });
+        assert_eq!(held(&mut resumed).await, named(&[("sw1", 5), ("sw2", 5)]));
+    });
+}
+
+#[test]
+fn a_cursor_is_told_only_once_all_last_values_are_handed_out() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        node.poll(0).await;
+        let mut subscription = node.subscribe(SubscriptionRequest {
+            from: StartFrom::Latest,
+            ..SubscriptionRequest::default()
+        });
+        let mut has_cursor = Vec::new();
+        while subscription.next_held().await.unwrap().is_some() {
+            has_cursor.push(subscription.has_cursor());
+        }
+        assert_eq!(has_cursor, [false, true]);
     });
 }
 

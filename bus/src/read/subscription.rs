@@ -28,7 +28,10 @@ use crate::{
     TooManyReaders,
 };
 
+mod latest;
 mod ordered;
+
+use latest::taken_with;
 
 /// Entries that a `latest` subscriber may have waiting: one for each pair of a large node.
 const CONFLATED_MAX: usize = 200_000;
@@ -135,6 +138,8 @@ pub struct Subscription {
     reader: Reader,
     /// Last values not handed out yet.
     first: VecDeque<Arc<Record>>,
+    /// What counts as taken once they are.
+    taken_with_first: BTreeMap<StreamId, SeqRanges>,
     queue: VecDeque<Entry>,
     skipped: u64,
     taken: BTreeMap<StreamId, SeqRanges>,
@@ -179,21 +184,25 @@ impl Subscription {
                 ReadFrom::Taken(cursor.taken.clone())
             }
         };
-        // The reader stands before the last values are read, so that nothing falls between.
+        let is_latest = from == StartFrom::Latest;
+        // In this order, so that nothing falls between: what is held, where the reader stands, the
+        // last values.
+        let held = is_latest.then(|| source.bus().coverage());
         let options = ReaderOptions::from(read_from)
             .only(move |stream, head| stream.lane == Lane::Data && is_included(include, head));
         let reader = source.bus().reader(options)?;
-        let first = if from == StartFrom::Latest {
-            source.last_batches(|head| selection.has_entry(head)).into()
-        } else {
-            VecDeque::new()
+        let first: VecDeque<_> = match is_latest {
+            true => source.last_batches(|head| selection.has_entry(head)).into(),
+            false => VecDeque::new(),
         };
+        let taken_with_first = taken_with(&first, held.unwrap_or_default());
         Ok(Self {
             source: Arc::clone(source),
             selection,
             mode,
             reader,
             first,
+            taken_with_first,
             queue: VecDeque::new(),
             skipped: 0,
             taken,
@@ -230,6 +239,13 @@ impl Subscription {
     #[must_use]
     pub fn has_more(&self) -> bool {
         !self.queue.is_empty() || !self.first.is_empty() || self.skipped > 0
+    }
+
+    /// Whether anything counts as taken: until then a cursor would begin at the oldest entry, where
+    /// this subscription may not have begun.
+    #[must_use]
+    pub fn has_cursor(&self) -> bool {
+        !self.taken.is_empty()
     }
 
     /// What was handed out so far, as a cursor.
@@ -318,6 +334,9 @@ impl Subscription {
 
     fn next_at_hand(&mut self) -> Option<Item> {
         if let Some(record) = self.first.pop_front() {
+            if self.first.is_empty() {
+                self.taken = std::mem::take(&mut self.taken_with_first);
+            }
             return Some(Item::Record(record));
         }
         if self.skipped > 0 {

@@ -37,7 +37,7 @@ impl Lines {
 
     /// The cursor, if one is due.
     pub(super) fn put_cursor(&mut self, of: &Subscription, now: Monotonic) {
-        if !self.cursor.is_due(now) {
+        if !of.has_cursor() || !self.cursor.is_due(now) {
             return;
         }
         self.line.clear();
