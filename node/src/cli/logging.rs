@@ -17,7 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::exit::{Exit, Failure};
 
 /// Where nothing is asked for: what an operator must know.
-pub const FILTER_OF_NODES: &str = "info";
+pub const FILTER_OF_NODES: &str = "info,actix_server=warn";
 /// The same where the words of a command are for the eye.
 pub const FILTER_OF_SHOWS: &str = "warn";
 
