@@ -47,7 +47,7 @@ pub mod view;
 use crate::control::Control;
 pub use access::AccessList;
 pub use error::ApiError;
-pub use list::{ListQuery, page};
+pub use list::{ListQuery, page, page_of};
 pub use view::NodeView;
 
 /// Threads that serve requests; polling has its own.
@@ -120,12 +120,14 @@ pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHt
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(policy))
             .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
-            .app_data(web::JsonConfig::default().error_handler(|error, _| {
-                ApiError::bad_request(&error.to_string(), "see /v1/openapi.json").into()
-            }))
-            .app_data(web::QueryConfig::default().error_handler(|error, _| {
-                ApiError::bad_request(&error.to_string(), "see /v1/openapi.json").into()
-            }))
+            .app_data(
+                web::JsonConfig::default()
+                    .error_handler(|error, _| ApiError::of_body(&error.into()).into()),
+            )
+            .app_data(
+                web::QueryConfig::default()
+                    .error_handler(|error, _| ApiError::of_query(&error).into()),
+            )
             .wrap(from_fn(guard::check))
             .configure(routes)
             .default_service(web::route().to(error::not_found))

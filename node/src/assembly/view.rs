@@ -94,6 +94,7 @@ impl NodeView for AssembledView {
                 PollingConfig::Host(_) => "host",
             };
             plugins.push(PluginView {
+                id: format!("polling/{name}"),
                 name: name.to_owned(),
                 role: "polling",
                 kind: kind.to_owned(),
@@ -115,6 +116,7 @@ impl NodeView for AssembledView {
                     .any(|instance| &*instance.name == name)
             };
             plugins.push(PluginView {
+                id: format!("enrichment/{name}"),
                 name: name.to_owned(),
                 role: "enrichment",
                 kind: "snmp".to_owned(),
@@ -132,6 +134,7 @@ impl NodeView for AssembledView {
             let name = discovery.name().as_str();
             let (kind, interval_ms) = discovery_kind(discovery);
             plugins.push(PluginView {
+                id: format!("discovery/{name}"),
                 name: name.to_owned(),
                 role: "discovery",
                 kind: kind.to_owned(),
@@ -142,7 +145,6 @@ impl NodeView for AssembledView {
                 rolled_back: None,
             });
         }
-        plugins.sort_by(|a, b| a.name.cmp(&b.name));
         Arc::new(plugins)
     }
 

@@ -33,7 +33,7 @@ async fn discovery(
     let names: Vec<&str> = all.iter().map(|view| view.name.as_str()).collect();
     let found = all.iter().find(|view| view.name == *name);
     let view = found.ok_or_else(|| {
-        let message = format!("no discovery {name:?}");
+        let message = format!("no discovery {:?}", name.as_str());
         ApiError::not_found(&message, &format!("there are: {}", names.join(", ")))
     })?;
     Ok(HttpResponse::Ok().json(view.to_json(true)))

@@ -5,9 +5,12 @@
 
 use std::fmt;
 
+use actix_web::error::QueryPayloadError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::json;
+
+use super::BODY_BYTES_MAX;
 
 /// A refused or failed request.
 #[derive(Debug)]
@@ -41,6 +44,28 @@ impl ApiError {
     #[must_use]
     pub fn not_found(message: &str, hint: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", (message, hint))
+    }
+
+    /// 400: what the framework could not read of a query string.
+    #[must_use]
+    pub fn of_query(error: &QueryPayloadError) -> Self {
+        let message = match error {
+            QueryPayloadError::Deserialize(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        Self::bad_request(&message, "see /v1/openapi.json")
+    }
+
+    /// 400, or 413 for a body that is too large.
+    #[must_use]
+    pub fn of_body(error: &actix_web::Error) -> Self {
+        let status = error.as_response_error().status_code();
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            let message = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+            let hint = "a cursor that long is folded: subscribe anew with from=TIME";
+            return Self::new(status, "body_too_large", (&message, hint));
+        }
+        Self::bad_request(&error.to_string(), "see /v1/openapi.json")
     }
 
     /// 503: the part of the node that answers this is not up.

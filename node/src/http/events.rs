@@ -15,7 +15,7 @@ use ocelli_model::event::Severity;
 use serde_json::{Map, Value, json};
 
 use super::access::Caller;
-use super::list::{ListQuery, page};
+use super::list::{ListQuery, page_of};
 use super::parameters::Parameters;
 use super::{ApiError, ApiState};
 
@@ -49,9 +49,10 @@ async fn events(
         fields: given.one("fields").map(str::to_owned),
     };
     let rows = matching(&state, &given)?;
-    page(
+    page_of(
         &query,
-        rows.iter().map(|row| (id_of(&row.key), json_of(row))),
+        rows.iter().map(|row| (id_of(&row.key), row)),
+        json_of,
     )
 }
 
@@ -62,7 +63,7 @@ async fn event(
 ) -> Result<HttpResponse, ApiError> {
     let own = Caller::filter_of(&request);
     let missing = || {
-        let message = format!("no event {id:?} is known");
+        let message = format!("no event {:?} is known", id.as_str());
         ApiError::not_found(&message, "list them with /v1/events; the oldest leave")
     };
     let key = key_of(&id).ok_or_else(missing)?;

@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use ocelli_bus::{GapRow, LastKey, LastKind};
 use ocelli_model::filter::Filter;
+use ocelli_model::gap::GapKind;
 use ocelli_model::slot::SlotMs;
 use serde_json::{Value, json};
 
-use super::list::{ListQuery, page};
+use super::list::{ListQuery, page, page_of};
 use super::parameters::Parameters;
 use super::{ApiError, ApiState};
 
@@ -27,7 +28,9 @@ const PENDING: &str = "pending";
 const RANGES_MAX: usize = 200_000;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.route("/v1/gaps", web::get().to(gaps));
+    config
+        .route("/v1/gaps", web::get().to(gaps))
+        .route("/v1/gaps/{id:.*}", web::get().to(gap));
 }
 
 async fn gaps(state: web::Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -43,7 +46,7 @@ async fn gaps(state: web::Data<ApiState>, request: HttpRequest) -> Result<HttpRe
         fields: given.one("fields").map(str::to_owned),
     };
     match given.one("group_by") {
-        None => page(&query, rows.iter().map(|row| (key_of(row), json_of(row)))),
+        None => page_of(&query, rows.iter().map(|row| (id_of(row), row)), json_of),
         Some(by) => {
             let mut groups: BTreeMap<String, (u64, u64)> = BTreeMap::new();
             for row in &rows {
@@ -60,11 +63,28 @@ async fn gaps(state: web::Data<ApiState>, request: HttpRequest) -> Result<HttpRe
     }
 }
 
+/// A range by its id; it lasts as long as the range begins where it began.
+async fn gap(
+    state: web::Data<ApiState>,
+    id: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let given = Parameters::of_query(&request, &[])?;
+    let rows = matching(&state, &given)?;
+    let found = rows.iter().find(|row| id_of(row) == *id);
+    let row = found.ok_or_else(|| {
+        let message = format!("no gap {:?}", id.as_str());
+        ApiError::not_found(&message, "list them with /v1/gaps; late data heals gaps")
+    })?;
+    Ok(HttpResponse::Ok().json(json_of(row)))
+}
+
 fn matching(state: &ApiState, given: &Parameters) -> Result<Vec<GapRow>, ApiError> {
     let now = state.clock.wall();
     let (from, to) = (given.time("from", now)?, given.time("to", now)?);
     let is_open_only = given.switch("open")?;
-    let (plugin, cause, site) = (given.one("plugin"), given.one("cause"), given.one("site"));
+    let (plugin, site) = (given.one("plugin"), given.one("site"));
+    let cause = known_cause(given)?;
     let filter = given.filter()?;
     let passing = filter
         .as_ref()
@@ -85,6 +105,21 @@ fn matching(state: &ApiState, given: &Parameters) -> Result<Vec<GapRow>, ApiErro
         .into_iter()
         .filter(|row| !is_open_only || is_open(state, row))
         .collect())
+}
+
+/// The cause asked for, if its kind is one: a misspelt one would have no gaps, and look well.
+fn known_cause(given: &Parameters) -> Result<Option<&str>, ApiError> {
+    let Some(cause) = given.one("cause") else {
+        return Ok(None);
+    };
+    let kind = cause.split('/').next().unwrap_or(cause);
+    if kind == PENDING || GapKind::from_name(kind).is_some() {
+        return Ok(Some(cause));
+    }
+    let all: Vec<&str> = GapKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let message = format!("cause is {cause:?}, which is none");
+    let hint = format!("choose of {PENDING}, {}", all.join(", "));
+    Err(ApiError::bad_request(&message, &hint))
 }
 
 /// Texts of the resources that pass; gaps know the identity of theirs only.
@@ -142,18 +177,19 @@ fn group_key(row: &GapRow, by: &str) -> Result<String, ApiError> {
     }
 }
 
-/// Ascends as the ledger does: resource, plugin, first slot.
-fn key_of(row: &GapRow) -> String {
+/// Of one pair, ids ascend with time.
+fn id_of(row: &GapRow) -> String {
     let resource = row
         .resource
         .as_ref()
         .map_or("", |resource| resource.as_str());
     let plugin = row.plugin.as_deref().unwrap_or("");
-    format!("{resource}|{plugin}|{:020}", row.gap.first.0)
+    format!("{resource}|{plugin}|{:020}|{}", row.gap.first.0, row.origin)
 }
 
 fn json_of(row: &GapRow) -> Value {
     json!({
+        "id": id_of(row),
         "resource": row.resource.as_ref().map(|resource| resource.as_str()),
         "plugin": row.plugin.as_deref(),
         "slot_ms": row.gap.first.0,

@@ -1,15 +1,17 @@
 //! Lists: `{"items":[…],"next":null}` with `limit`, `after`, `filter`, `fields`.
 //!
-//! Does: cut a sorted list into pages, keep only the fields asked for. Does not: sort or read.
-//! In: items with their keys, ascending. Out: JSON.
+//! Does: order a list by the texts that `after` names, cut it into pages, keep only the fields asked
+//! for. Does not: read. In: items with their keys, each once. Out: JSON.
 //! Limit: [`LIMIT_MAX`] items a page; more is refused with the number.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse};
 use ocelli_model::filter::{Filter, Vocabulary};
 use ocelli_model::resource::Resource;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::ApiError;
@@ -19,13 +21,14 @@ use super::access::{Caller, both};
 const LIMIT_DEFAULT: usize = 500;
 /// Most items a page.
 const LIMIT_MAX: usize = 5_000;
+const LIMIT_HINT: &str = "read on with after=NEXT";
 
 /// What every list takes.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// Items a page.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "limit")]
     pub limit: Option<usize>,
     /// The `next` of the page before.
     #[serde(default)]
@@ -62,38 +65,79 @@ impl ListQuery {
     }
 }
 
-/// A page of `items`, which must ascend by key.
+/// A page of `items`.
 ///
 /// # Errors
-/// 400 for a limit out of range.
+/// 400 for a limit out of range, and for a field that no item has.
 pub fn page(
     query: &ListQuery,
     items: impl Iterator<Item = (String, Value)>,
 ) -> Result<HttpResponse, ApiError> {
+    page_of(query, items, |item| item)
+}
+
+/// The same of a long list: `render` is called for the items of the page alone.
+///
+/// # Errors
+/// As [`page`].
+pub fn page_of<T>(
+    query: &ListQuery,
+    items: impl Iterator<Item = (String, T)>,
+    render: impl Fn(T) -> Value,
+) -> Result<HttpResponse, ApiError> {
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
     if limit == 0 || limit > LIMIT_MAX {
         let message = format!("limit is {limit}; it must be 1 to {LIMIT_MAX}");
-        return Err(ApiError::bad_request(&message, "read on with after=NEXT"));
+        return Err(ApiError::bad_request(&message, LIMIT_HINT));
     }
     let is_later = |key: &String| query.after.as_ref().is_none_or(|after| key > after);
-    let mut rest = items.filter(|(key, _)| is_later(key));
-    let mut shown: Vec<Value> = Vec::new();
-    let mut last = None;
-    for (key, item) in rest.by_ref().take(limit) {
-        shown.push(keep_fields(item, query.fields.as_deref()));
-        last = Some(key);
-    }
-    let next = rest.next().and(last);
+    let mut rest: Vec<(String, T)> = items.filter(|(key, _)| is_later(key)).collect();
+    // By the text that a page ends with: whoever gave the items may order their parts otherwise.
+    rest.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let has_more = rest.len() > limit;
+    rest.truncate(limit);
+    let last = rest.last().map(|(key, _)| key.clone());
+    let shown = rest.into_iter().map(|(_, item)| render(item)).collect();
+    let shown = keep_fields(shown, query.fields.as_deref())?;
+    let next = last.filter(|_| has_more);
     Ok(HttpResponse::Ok().json(json!({"items": shown, "next": next})))
 }
 
-fn keep_fields(item: Value, fields: Option<&str>) -> Value {
-    match (item, fields) {
-        (Value::Object(mut object), Some(fields)) => {
-            let wanted: Vec<&str> = fields.split(',').map(str::trim).collect();
+/// Every item of a list has the same fields, so one that no item has is a mistake.
+fn keep_fields(items: Vec<Value>, fields: Option<&str>) -> Result<Vec<Value>, ApiError> {
+    let Some(fields) = fields else {
+        return Ok(items);
+    };
+    let wanted: Vec<&str> = fields.split(',').map(str::trim).collect();
+    let objects = items.iter().filter_map(Value::as_object);
+    let known: BTreeSet<&String> = objects.flat_map(|object| object.keys()).collect();
+    let is_known = |name: &str| known.iter().any(|known| *known == name);
+    let unknown = wanted.iter().find(|name| !is_known(name));
+    if let Some(unknown) = unknown.filter(|_| !known.is_empty()) {
+        let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+        let message = format!("fields has {unknown:?}, which no item has");
+        let hint = format!("choose of {}", known.join(", "));
+        return Err(ApiError::bad_request(&message, &hint));
+    }
+    let kept = items.into_iter().map(|item| match item {
+        Value::Object(mut object) => {
             object.retain(|name, _| wanted.contains(&name.as_str()));
             Value::Object(object)
         }
-        (item, _) => item,
-    }
+        item => item,
+    });
+    Ok(kept.collect())
 }
+
+/// Reads the number itself, so that a mistake names the parameter.
+fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let number = text
+        .parse()
+        .map_err(|_| D::Error::custom(format!("limit is {text:?}; it must be 1 to {LIMIT_MAX}")));
+    number.map(Some)
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

@@ -47,12 +47,12 @@ async fn node(state: web::Data<ApiState>, id: web::Path<String>) -> Result<HttpR
     match found.as_slice() {
         [one] => Ok(HttpResponse::Ok().json(json_of(one, &state))),
         [] => Err(ApiError::not_found(
-            &format!("no node {id:?}"),
+            &format!("no node {:?}", id.as_str()),
             "list them with /v1/nodes",
         )),
         several => {
             let origins: Vec<String> = several.iter().map(|one| one.origin.to_string()).collect();
-            let message = format!("{id:?} is the name of {} origins", several.len());
+            let message = format!("{:?} is the name of {} origins", id.as_str(), several.len());
             let hint = format!("name one of them: {}", origins.join(", "));
             Err(ApiError::bad_request(&message, &hint))
         }

@@ -180,9 +180,9 @@ pub(super) const ROUTES: &[Route] = &[
         JSON,
     ),
     get(
-        "/v1/plugins/{name}",
+        "/v1/plugins/{id}",
         "One plugin",
-        &[("name", "Name of the plugin")],
+        &[("id", "role/name, or the name")],
         JSON,
     ),
     get(
@@ -201,6 +201,12 @@ pub(super) const ROUTES: &[Route] = &[
             AFTER,
             FIELDS,
         ],
+        JSON,
+    ),
+    get(
+        "/v1/gaps/{id}",
+        "One range of slots without batches",
+        &[("id", "The id of the range")],
         JSON,
     ),
     get(

@@ -252,6 +252,15 @@ async fn values_samples_gaps_and_metrics_are_read() {
         assert!(csv.lines().count() == 3 && csv.contains(",interface_name=lo,mtu,gauge,1500,"));
         let (_, gaps) = get(format!("{base}/v1/gaps?cause=timeout&open=true")).await;
         assert_eq!(parse(&gaps)["items"][0]["slots"], 1);
+        let item = &parse(&gaps)["items"][0];
+        let id = item["id"].as_str().unwrap().replace('|', "%7C");
+        let (status, one) = get(format!("{base}/v1/gaps/{id}")).await;
+        assert_eq!((status, &parse(&one)), (200, item));
+        let (status, text) = get(format!("{base}/v1/gaps/none")).await;
+        assert!(
+            status == 404 && text.contains("no gap \\\"none\\\""),
+            "{text}"
+        );
         let (_, none) = get(format!("{base}/v1/gaps?cause=auth")).await;
         assert_eq!(parse(&none)["items"].as_array().unwrap().len(), 0);
         let (_, grouped) = get(format!("{base}/v1/gaps?group_by=cause")).await;
@@ -290,6 +299,24 @@ async fn what_cannot_be_read_is_refused_with_a_hint() {
         check("/v1/samples?from=soon", "from").await;
         check("/v1/gaps?group_by=weather", "weather").await;
         check("/v1/gaps?open=maybe", "open").await;
+        check("/v1/gaps?cause=tiemout", "tiemout").await;
+        check("/v1/gaps?fields=casue", "casue").await;
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_body_that_is_too_large_is_an_error_like_all_others() {
+    let node = node().await;
+    with_server(&node, async |base| {
+        let request = reqwest::Client::new().post(format!("{base}/v1/subscribe"));
+        let response = request.body(vec![b'1'; BODY_BYTES_MAX + 1]).send().await;
+        let response = response.unwrap();
+        assert_eq!(response.status().as_u16(), 413);
+        let error = parse(&response.text().await.unwrap())["error"].clone();
+        assert_eq!(error["code"], "body_too_large");
+        assert!(error["message"].as_str().unwrap().contains("1048576"));
+        assert!(!error["hint"].as_str().unwrap().is_empty());
     })
     .await;
 }

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::access::Caller;
 use super::view::PluginView;
-use super::{ApiError, ApiState, ListQuery, page};
+use super::{ApiError, ApiState, ListQuery, page, page_of};
 use crate::resource_name;
 
+const POLLING: &str = "polling";
 /// What `/v1/status` tells a caller with a filter, beside the number of resources it sees.
 const STATUS_OF_ALL: [&str; 5] = ["node", "site", "tier", "version", "uptime_s"];
 
@@ -18,7 +19,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/resources", web::get().to(resources))
         .route("/v1/resources/{id:.*}", web::get().to(resource))
         .route("/v1/plugins", web::get().to(plugins))
-        .route("/v1/plugins/{name}", web::get().to(plugin))
+        .route("/v1/plugins/{id:.*}", web::get().to(plugin))
         .route("/v1/status", web::get().to(status));
 }
 
@@ -32,9 +33,10 @@ async fn resources(
     let matching = all
         .iter()
         .filter(|view| ListQuery::passes(filter.as_ref(), &view.resource));
-    page(
+    page_of(
         &query,
-        matching.map(|view| (view.id.clone(), to_json(view))),
+        matching.map(|view| (view.id.clone(), view)),
+        to_json,
     )
 }
 
@@ -65,7 +67,7 @@ async fn plugins(
     page(
         &query,
         all.iter()
-            .map(|view: &PluginView| (view.name.clone(), to_json(view))),
+            .map(|view: &PluginView| (view.id.clone(), to_json(view))),
     )
 }
 
@@ -93,17 +95,23 @@ fn plugins_seen(state: &ApiState, request: &HttpRequest) -> Vec<PluginView> {
     plugins
 }
 
+/// By `role/name`; a name alone is that of a polling plugin where one has it.
 async fn plugin(
     state: web::Data<ApiState>,
-    name: web::Path<String>,
+    id: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let all = plugins_seen(&state, &request);
-    let found = all.iter().find(|view| view.name == *name);
-    let view = found.ok_or_else(|| {
-        ApiError::not_found(&format!("no plugin {name:?}"), "list them with /v1/plugins")
+    let id = id.as_str();
+    let mut named: Vec<_> = all
+        .iter()
+        .filter(|view| view.id == id || view.name == id)
+        .collect();
+    named.sort_by_key(|view| (view.id != id, view.role != POLLING));
+    let view = named.first().ok_or_else(|| {
+        ApiError::not_found(&format!("no plugin {id:?}"), "list them with /v1/plugins")
     })?;
-    Ok(HttpResponse::Ok().json(to_json(view)))
+    Ok(HttpResponse::Ok().json(to_json(*view)))
 }
 
 async fn status(state: web::Data<ApiState>, request: HttpRequest) -> HttpResponse {

@@ -65,8 +65,9 @@ enum Format {
 async fn subscribe(
     state: web::Data<ApiState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
+    let body = body.map_err(|error| ApiError::of_body(&error))?;
     let given = Parameters::of_query(&request, &KNOWN)?.with_body(&body, &KNOWN)?;
     let accepts = request
         .headers()
@@ -384,7 +385,7 @@ impl Writer {
 
     /// A cursor line, or the id of an event: after each item while it is short, else each second.
     fn write_cursor(&mut self, of: &Subscription, now: Monotonic, into: &mut Vec<u8>) {
-        if !self.with_cursors || !self.cursor.is_due(now) {
+        if !self.with_cursors || !of.has_cursor() || !self.cursor.is_due(now) {
             return;
         }
         self.line.clear();

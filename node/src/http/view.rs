@@ -30,7 +30,6 @@ pub struct ResourceView {
     /// Normalised endpoint host, by which load is budgeted.
     pub device: String,
     /// The resource that has the same device, if this one came later.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate_of: Option<String>,
     /// Polling plugins whose filter it passes.
     pub plugins: Vec<PairView>,
@@ -54,6 +53,8 @@ pub struct PairView {
 /// A configured plugin.
 #[derive(Debug, Clone, Serialize)]
 pub struct PluginView {
+    /// `role/name`: plugins of different roles may share a name.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// `discovery`, `enrichment` or `polling`.
@@ -66,11 +67,9 @@ pub struct PluginView {
     pub filter: String,
     /// Resources that it works on.
     pub resources: usize,
-    /// Why it does not run, absent if it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Why it does not run, null if it does.
     pub parked: Option<String>,
-    /// Why its last change is not in force: the trial of it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Why its last change is not in force: the trial of it failed. Null if it is.
     pub rolled_back: Option<String>,
 }
 
@@ -109,7 +108,7 @@ pub struct Check {
 pub trait NodeView: Send + Sync + 'static {
     /// All resources, ascending by id.
     fn resources(&self) -> Arc<Vec<ResourceView>>;
-    /// All plugins, ascending by name.
+    /// All plugins.
     fn plugins(&self) -> Arc<Vec<PluginView>>;
     /// All discoveries, ascending by name.
     fn discoveries(&self) -> Vec<DiscoveryView>;
