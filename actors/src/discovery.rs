@@ -17,6 +17,7 @@ use ocelli_model::catalog::{
 };
 use ocelli_model::clock::Clock;
 use ocelli_model::event::Event;
+use ocelli_model::resource::Refusal;
 use ocelli_model::unix_seconds::UnixSeconds;
 use ocelli_plugins::run::{BlockingPool, Run};
 use tokio::sync::Notify;
@@ -212,11 +213,8 @@ async fn run_once(instance: &DiscoveryInstance, world: &DiscoveryWorld) -> bool 
             (commands.into_iter().collect(), false, last)
         }
         Ok(file) => {
-            for refusal in &file.refusals {
-                warn!(plugin = %name, error = %refusal, "resource refused");
-            }
-            let refusals = file.refusals.iter().take(REFUSALS_SHOWN_MAX);
-            let refused = refusals.map(ToString::to_string).collect();
+            let refused = refused_rows(&file.refusals, instance.plugin.source());
+            tell_refused(name, &refused, instance.status.last().as_deref());
             let run = DiscoveryRun {
                 source: name.to_string(),
                 at,
@@ -242,6 +240,24 @@ async fn run_once(instance: &DiscoveryInstance, world: &DiscoveryWorld) -> bool 
     // Shown before it is committed: whoever sees the catalog's word finds its difference.
     instance.status.last.store(Some(Arc::new(last)));
     commit(commands, world).await && is_whole
+}
+
+/// In words, with the source that the rows stand in.
+fn refused_rows(refusals: &[Refusal], source: Option<&str>) -> Vec<String> {
+    let refusals = refusals.iter().take(REFUSALS_SHOWN_MAX);
+    let place = source.map(|source| format!("{source}: "));
+    let place = place.unwrap_or_default();
+    refusals
+        .map(|refusal| format!("{place}{refusal}"))
+        .collect()
+}
+
+/// Once: rows that the run before refused for the same reason are in the log already.
+fn tell_refused(name: &str, refused: &[String], before: Option<&LastRun>) {
+    let known = before.map_or(&[][..], |last| &last.refused);
+    for error in refused.iter().filter(|text| !known.contains(text)) {
+        warn!(plugin = %name, %error, "resource refused");
+    }
 }
 
 fn decided(
@@ -316,5 +332,27 @@ fn event_of(effect: Effect) -> Option<Event> {
             reason,
         }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ocelli_model::resource::{ResourceDefaults, parse_resource_file};
+
+    use super::*;
+
+    #[test]
+    fn a_refused_row_is_named_with_the_file_that_it_stands_in() {
+        let good = r#"{"resource_site":"s","resource_class":"c","resource_subclass":"u",
+            "resource_type":"t","resource_id":"i","resource_endpoint":"e","resource_metadata":{},
+            "resource_creation_timestamp":1,"resource_plugin":"p"}"#;
+        let defaults = ResourceDefaults {
+            plugin: "p".to_owned(),
+            now: UnixSeconds::default(),
+        };
+        let file = parse_resource_file(format!("[{good},\n7]").as_bytes(), &defaults).unwrap();
+        let rows = |source| refused_rows(&file.refusals, source);
+        assert!(rows(Some("r.json"))[0].starts_with("r.json: line 4 column 1: "));
+        assert!(rows(None)[0].starts_with("line 4 column 1: "));
     }
 }

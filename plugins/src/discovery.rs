@@ -36,6 +36,11 @@ pub enum DiscoveryError {
 
 /// A configured discovery plugin.
 pub trait Discovery: Send + Sync {
+    /// What rows stand in, as messages about them show it: a path, an address.
+    fn source(&self) -> Option<&str> {
+        None
+    }
+
     /// Finds the whole set of resources that its source names now.
     ///
     /// # Errors

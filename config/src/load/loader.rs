@@ -15,7 +15,7 @@ use crate::merge::merge;
 use crate::reading::Reading;
 use crate::section::{Keys, Section, Setting};
 use crate::sections::credentials::SnmpCredentialConfig;
-use crate::sections::discovery::{DiscoveryConfig, StaticResource};
+use crate::sections::discovery::{DiscoveryConfig, StaticResource, check_resource};
 use crate::sections::federation::{
     CaConfig, IdentityConfig, OriginConfig, UpstreamConfig, check_ca, check_identity,
     check_neighbour, check_roots, check_shares, check_upstream,
@@ -320,9 +320,12 @@ impl<'a> Loader<'a> {
         for (position, node) in resources.into_iter().enumerate() {
             let earlier = self.reading.take_errors();
             let resource = <StaticResource as Setting>::read(&node, &mut self.reading);
+            if let Some(resource) = &resource {
+                check_resource(resource, node.span, &mut self.reading);
+            }
             let problems = self.reading.take_errors();
             self.reading.put_back(earlier);
-            if resource.is_some() {
+            if problems.is_empty() && resource.is_some() {
                 good.push(node);
             } else {
                 let name = name_of(&node);

@@ -6,10 +6,14 @@
 use std::path::PathBuf;
 
 use ocelli_model::filter::Filter;
+use ocelli_model::resource::{DEVICE_METADATA_KEY, Resource, ResourceFields};
+use ocelli_model::unix_seconds::UnixSeconds;
 
 use crate::endpoint::EndpointText;
 use crate::number::{Interval, Port, Timeout};
+use crate::reading::Reading;
 use crate::section::{nested_section, section};
+use crate::source::Span;
 use crate::value::{Labels, Name};
 
 /// One `[[discovery]]`.
@@ -97,6 +101,43 @@ impl DiscoveryConfig {
             Self::Json(discovery) => &discovery.name,
             Self::Static(discovery) => &discovery.name,
         }
+    }
+}
+
+impl StaticResource {
+    /// The resource that discovery `plugin` makes of it, of `site` where it names
+    /// none.
+    #[must_use]
+    pub fn resource_fields(&self, plugin: &str, site: &str) -> ResourceFields {
+        let endpoint = self.endpoint.as_str();
+        let site = self.site.as_ref().map_or(site, |site| site.as_str());
+        let id = self.id.as_ref().map_or(endpoint, |id| id.as_str());
+        let kind = [
+            self.class.as_str(),
+            self.subclass.as_str(),
+            self.kind.as_str(),
+        ];
+        let mut metadata = self.metadata.clone();
+        if let Some(device) = &self.device {
+            metadata.insert(DEVICE_METADATA_KEY.to_owned(), device.as_str().to_owned());
+        }
+        ResourceFields {
+            identity: [site, kind[0], kind[1], kind[2], id].map(str::to_owned),
+            endpoint: endpoint.to_owned(),
+            metadata,
+            created: UnixSeconds::default(),
+            plugin: plugin.to_owned(),
+        }
+    }
+}
+
+/// Refuses what the model's rules refuse of any resource, at the place where it is written.
+pub(crate) fn check_resource(resource: &StaticResource, span: Span, reading: &mut Reading<'_>) {
+    // Site and creator are judged where they are written.
+    if let Err(error) = Resource::new(resource.resource_fields("plugin", "site")) {
+        let text = error.to_string();
+        let (reason, remedy) = text.split_once("; ").unwrap_or((&text, "change it"));
+        reading.wrong(span, reason, remedy);
     }
 }
 

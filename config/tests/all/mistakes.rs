@@ -1,5 +1,6 @@
 //! Each mistake in a configuration: its place, its reason, its remedy.
 
+use ocelli_config::sections::discovery::DiscoveryConfig;
 use ocelli_config::{Invalid, LoadOptions, Problem, load};
 
 use crate::{OPTIONS, sources_of};
@@ -234,4 +235,30 @@ fn mistakes_in_discoveries_credentials_and_toml_are_placed() {
 fn all_findings_are_told_at_once() {
     let text = "[node]\nsit = 1\ntier = \"x\"\n[bus]\nretention = 0\n[[polling]]\nkind = \"x\"";
     assert_eq!(findings(text).len(), 4);
+}
+
+#[test]
+fn a_static_resource_that_the_rules_of_resources_refuse_is_refused_alone() {
+    let text = "[[discovery]]\nname = \"h\"\nkind = \"static\"\n[[discovery.resource]]\n\
+                endpoint = \"10.0.0.1\"\nid = \"a|b\"\n[[discovery.resource]]\n\
+                endpoint = \"10.0.0.2\"\n[[discovery.resource]]\nendpoint = \"10.0.0.3\"\n\
+                metadata = { 9rack = \"x\" }\n";
+    let reason = ["resource_id contains '|'", "= remove it"];
+    check(text, 4, 1, &reason);
+    assert!(
+        findings(text)[1]
+            .to_string()
+            .contains("\"9rack\" is no name")
+    );
+    let loaded = load(sources_of(&[text]), OPTIONS).unwrap();
+    let [DiscoveryConfig::Static(discovery)] = loaded.config.discoveries.as_slice() else {
+        panic!("{:?}", loaded.config.discoveries);
+    };
+    let endpoints: Vec<_> = discovery
+        .resources
+        .iter()
+        .map(|one| one.endpoint.as_str())
+        .collect();
+    assert_eq!(endpoints, ["10.0.0.2"], "the rest loads");
+    assert_eq!(loaded.parked.len(), 2);
 }

@@ -6,9 +6,7 @@
 //! What the model's rules refuse is an error at start, not at run time.
 
 use ocelli_config::sections::discovery::StaticResource;
-use ocelli_model::resource::{
-    DEVICE_METADATA_KEY, Resource, ResourceError, ResourceFields, ResourceFile,
-};
+use ocelli_model::resource::{Resource, ResourceError, ResourceFields, ResourceFile};
 use ocelli_model::unix_seconds::UnixSeconds;
 
 use super::{Discovery, DiscoveryError};
@@ -41,7 +39,7 @@ impl StaticDiscovery {
     pub fn new(name: &str, resources: &[StaticResource], site: &str) -> Result<Self, StaticError> {
         let fields: Vec<_> = resources
             .iter()
-            .map(|written| fields_of(written, (name, site)))
+            .map(|written| written.resource_fields(name, site))
             .collect();
         for fields in &fields {
             Resource::new(fields.clone()).map_err(|reason| StaticError {
@@ -84,27 +82,5 @@ impl Discovery for StaticDiscovery {
     ) -> PluginFuture<'run, Result<ResourceFile, DiscoveryError>> {
         let now = UnixSeconds::from(run.clock.wall());
         Box::pin(std::future::ready(self.resources(now)))
-    }
-}
-
-fn fields_of(written: &StaticResource, (name, site): (&str, &str)) -> ResourceFields {
-    let endpoint = written.endpoint.as_str();
-    let site = written.site.as_ref().map_or(site, |site| site.as_str());
-    let id = written.id.as_ref().map_or(endpoint, |id| id.as_str());
-    let kind = [
-        written.class.as_str(),
-        written.subclass.as_str(),
-        written.kind.as_str(),
-    ];
-    let mut metadata = written.metadata.clone();
-    if let Some(device) = &written.device {
-        metadata.insert(DEVICE_METADATA_KEY.to_owned(), device.as_str().to_owned());
-    }
-    ResourceFields {
-        identity: [site, kind[0], kind[1], kind[2], id].map(str::to_owned),
-        endpoint: endpoint.to_owned(),
-        metadata,
-        created: UnixSeconds::default(),
-        plugin: name.to_owned(),
     }
 }

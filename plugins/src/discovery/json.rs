@@ -19,13 +19,16 @@ use crate::run::{PluginFuture, Run};
 pub struct JsonDiscovery {
     name: String,
     path: PathBuf,
+    /// The path as messages show it.
+    source: String,
 }
 
 impl JsonDiscovery {
     /// The plugin `name`, which reads `path`.
     #[must_use]
     pub fn new(name: String, path: PathBuf) -> Self {
-        Self { name, path }
+        let source = path.display().to_string();
+        Self { name, path, source }
     }
 
     fn defaults(&self, run: &Run<'_>) -> ResourceDefaults {
@@ -37,6 +40,10 @@ impl JsonDiscovery {
 }
 
 impl Discovery for JsonDiscovery {
+    fn source(&self) -> Option<&str> {
+        Some(&self.source)
+    }
+
     fn discover<'run>(
         &'run self,
         run: Run<'run>,
