@@ -21,7 +21,7 @@ use crate::table_sink::TableSink;
 
 /// Why an operation ended early. What the sink has got by then is good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{cause} at {reached:?}")]
+#[error("{cause}{}", behind(reached))]
 pub struct SnmpFailure {
     /// The cause, as a gap would have it.
     pub cause: GapCause,
@@ -204,6 +204,14 @@ impl SnmpAccess for SessionAccess {
     }
 }
 
+/// Where an operation ended; nothing if it ended before it got anywhere.
+fn behind(reached: &str) -> String {
+    match reached {
+        "" => String::new(),
+        oid => format!(" behind {oid}"),
+    }
+}
+
 fn impossible(error: &dyn std::fmt::Display) -> SnmpFailure {
     SnmpFailure {
         cause: GapCause::because(GapKind::PluginError, &error.to_string()),
@@ -231,4 +239,23 @@ fn walk_failure(outcome: &WalkOutcome) -> Option<SnmpFailure> {
         reached: reached.map(ToString::to_string).unwrap_or_default(),
         ends_run: matches!(outcome.end, WalkEnd::Failed(_)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_place_that_it_got_to_and_no_empty_one() {
+        let text = |reached: &str| {
+            let failure = SnmpFailure {
+                cause: GapKind::Timeout.into(),
+                reached: reached.to_owned(),
+                ends_run: true,
+            };
+            failure.to_string()
+        };
+        assert_eq!(text("1.3.6.1.2.1.2"), "timeout behind 1.3.6.1.2.1.2");
+        assert_eq!(text(""), "timeout");
+    }
 }
