@@ -12,6 +12,7 @@ mod banned;
 mod layers;
 mod shape;
 mod source;
+mod walk;
 
 pub use source::Source;
 
@@ -47,12 +48,13 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Checks every manifest and Rust file below `root`.
+/// Checks every manifest and Rust file below `root`, and what the map names.
 ///
 /// # Errors
 /// An I/O error with the path that could not be read.
 pub fn check_tree(root: &Path) -> Result<Vec<Violation>, String> {
     let mut violations = Vec::new();
+    let mut sources = Vec::new();
     for path in files_below(root)? {
         let name = relative(root, &path);
         let is_manifest = path.file_name().is_some_and(|file| file == "Cargo.toml");
@@ -66,8 +68,12 @@ pub fn check_tree(root: &Path) -> Result<Vec<Violation>, String> {
             violations.extend(layers::check_manifest(&name, &text));
         } else {
             violations.extend(check_source(&Source::new(&name, &text)));
+            sources.push((name, text));
         }
     }
+    let map = std::fs::read_to_string(root.join(walk::MAP))
+        .map_err(|error| format!("cannot read {}: {error}", walk::MAP))?;
+    violations.extend(walk::check_walk(&map, &sources));
     Ok(violations)
 }
 
