@@ -4,8 +4,8 @@
 //! Does not: ask, judge counters, know other groups.
 //! In: [`GroupPlan`], [`Readings`], facts of enrichment. Out: `GroupRows`, filled in place.
 //! Invariant: a missing cell, column or row makes only what rests on it missing; the rows that come
-//! out do not depend on the order in which cells were put. Rows whose dimensions rest on a cell that
-//! was not read (`unread`) are left out: they would be other series.
+//! out do not depend on the order in which cells were put. Rows whose dimensions rest on a cell
+//! that was not read (`unread`) are left out: they would be other series.
 //! Cost: one pass over the rows (two where rows are named or filtered); no allocation once the
 //! buffers have grown, but for rows that share a name.
 

@@ -3,9 +3,9 @@
 //! Does: name each row by the first key of a chain that it has (ifName, ifDescr, physical address),
 //! add the next key in brackets where several rows share a name, at last the index.
 //! Does not: know what the keys mean. In: rows of a table, the chain. Out: a name for each row.
-//! Invariant: rows without any key are dropped, and so are rows whose keys were not read to the end;
-//! no two rows have one name, so that no two rows ever share a counter's state. The index alone never
-//! names a row.
+//! Invariant: rows without any key are dropped, and so are rows whose keys were not read to the
+//! end; no two rows have one name, so that no two rows ever share a counter's state. The index
+//! alone never names a row.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Lists: `{"items":[…],"next":null}` with `limit`, `after`, `filter`, `fields`.
 //!
-//! Does: order a list by the texts that `after` names, cut it into pages, keep only the fields asked
-//! for. Does not: read. In: items with their keys, each once. Out: JSON.
+//! Does: order a list by the texts that `after` names, cut it into pages, keep only the fields
+//! asked for. Does not: read. In: items with their keys, each once. Out: JSON.
 //! Limit: [`LIMIT_MAX`] items a page; more is refused with the number.
 
 use std::collections::BTreeSet;
