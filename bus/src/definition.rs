@@ -6,6 +6,8 @@
 //! Invariant: an id is given once per origin and never changes its meaning; rows and attributes of
 //! one definition have consecutive ids, so that a row set is a few runs.
 
+use std::collections::BTreeMap;
+
 use ocelli_model::clock::WallMs;
 use ocelli_model::codec::{self, DecodeError, EncodeError, Kind};
 use ocelli_model::resource::Resource;
@@ -70,6 +72,15 @@ pub enum Definition {
         node: String,
         /// When it began to append under this description, wall clock.
         started_ms: WallMs,
+    },
+    /// What the columns of batches mean whose rows share tags.
+    TaggedSchema {
+        /// Its id, of the same kind as that of a schema without.
+        id: DefinitionId,
+        /// All of it but the tags.
+        schema: Schema,
+        /// Names and values, at least one.
+        tags: BTreeMap<String, String>,
     },
 }
 
@@ -141,6 +152,16 @@ impl OriginDescription {
 }
 
 impl Definition {
+    /// The definition of `schema`, tags and all.
+    #[must_use]
+    pub fn of_schema(id: DefinitionId, schema: &Schema) -> Self {
+        let (schema, tags) = (schema.clone(), schema.tags.clone());
+        if tags.is_empty() {
+            return Self::Schema { id, schema };
+        }
+        Self::TaggedSchema { id, schema, tags }
+    }
+
     /// Appends the entry's body to `into`.
     ///
     /// # Errors

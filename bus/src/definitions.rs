@@ -243,6 +243,7 @@ fn last_id(body: &[u8]) -> u32 {
             Definition::Resource { id, .. }
             | Definition::Plugin { id, .. }
             | Definition::Schema { id, .. }
+            | Definition::TaggedSchema { id, .. }
             | Definition::RowSet { id, .. }
             | Definition::Origin { id, .. },
         ) => id.0,

@@ -320,13 +320,7 @@ impl Dictionary {
             Some(id) => *id,
             None => {
                 let id = self.take_ids(1);
-                self.define(
-                    &Definition::Schema {
-                        id,
-                        schema: Schema::clone(schema),
-                    },
-                    now,
-                )?;
+                self.define(&Definition::of_schema(id, schema), now)?;
                 id
             }
         };

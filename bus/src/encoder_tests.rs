@@ -2,6 +2,7 @@
 
 use ocelli_model::event::{EventFacts, Severity};
 use ocelli_model::gap::GapKind;
+use ocelli_model::schema::Schema;
 use proptest::prelude::*;
 
 use super::*;
@@ -106,6 +107,35 @@ fn an_edited_alias_is_a_new_attribute_version_of_the_same_row() {
     assert_eq!(count, 2, "one attribute version and the row set");
     let records = read(blocks, &mut next, &mut resolver);
     assert_eq!(records[0].payload, Payload::Batch(Arc::new(batch)));
+}
+
+#[test]
+fn a_schema_with_tags_is_another_definition_and_comes_back_with_them() {
+    let (mut encoder, mut cache) = (encoder(), PairCache::default());
+    let (mut resolver, mut next) = (Resolver::new(), [1, 1]);
+    let (resource, plugin) = (resource("sw1"), Arc::from("interfaces"));
+    let mut batch = switch_batch(3, 0);
+    let plain = Schema::clone(&batch.schema);
+    for (value, definitions) in [
+        (None, None),
+        (Some("a"), Some(1)),
+        (Some("b"), Some(1)),
+        (Some("a"), Some(0)),
+    ] {
+        let tags = value.map(|value| ("team".to_owned(), value.to_owned()));
+        let tagged = plain.clone().with_tags(tags.into_iter().collect());
+        batch.schema = Arc::new(tagged.unwrap());
+        encoder
+            .push_batch(&mut cache, &resource, &plugin, &batch)
+            .unwrap();
+        let blocks = encoder.seal();
+        let count: u32 = blocks.definitions.iter().map(SealedBlock::count).sum();
+        if let Some(definitions) = definitions {
+            assert_eq!(count, definitions, "{value:?}: rows and plugin are known");
+        }
+        let records = read(blocks, &mut next, &mut resolver);
+        assert_eq!(records[0].payload, Payload::Batch(Arc::new(batch.clone())));
+    }
 }
 
 #[test]

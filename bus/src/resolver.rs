@@ -112,12 +112,9 @@ impl Resolver {
                 self.plugins.insert(id.0, name.into());
             }
             Definition::Schema { id, schema } => {
-                let rate_formula = schema.rate_formula;
-                let checked = Schema::new(schema.groups);
-                let mut schema = checked.map_err(|source| ResolveError::Schema { id, source })?;
-                schema.rate_formula = rate_formula;
-                self.schemas.insert(id.0, Arc::new(schema));
+                self.take_schema(id, schema, BTreeMap::new())?;
             }
+            Definition::TaggedSchema { id, schema, tags } => self.take_schema(id, schema, tags)?,
             Definition::Rows(texts) => {
                 self.rows.insert(texts.first.0, table_of(&texts)?);
             }
@@ -145,6 +142,19 @@ impl Resolver {
             }
         }
         self.bytes = bytes;
+        Ok(())
+    }
+
+    fn take_schema(
+        &mut self,
+        id: DefinitionId,
+        read: Schema,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(), ResolveError> {
+        let checked = Schema::new(read.groups).and_then(|schema| schema.with_tags(tags));
+        let mut schema = checked.map_err(|source| ResolveError::Schema { id, source })?;
+        schema.rate_formula = read.rate_formula;
+        self.schemas.insert(id.0, Arc::new(schema));
         Ok(())
     }
 

@@ -83,6 +83,7 @@ fn what_is_not_whole_is_refused_with_its_id() {
     let schema = Schema {
         groups: Vec::new(),
         rate_formula: 1,
+        tags: BTreeMap::new(),
     };
     check(
         Definition::Schema {
@@ -90,6 +91,14 @@ fn what_is_not_whole_is_refused_with_its_id() {
             schema,
         },
         "schema 4",
+    );
+    check(
+        Definition::TaggedSchema {
+            id: DefinitionId(5),
+            schema: Schema::clone(&crate::testing::switch_batch(1, 0).schema),
+            tags: BTreeMap::from([("team".to_owned(), String::new())]),
+        },
+        "schema 5: tag \"team\" has no name, no value",
     );
     let groups = vec![RowGroup {
         keys: 60,

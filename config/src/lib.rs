@@ -29,6 +29,7 @@ mod section;
 pub mod sections;
 mod show;
 mod source;
+mod tags;
 mod tree;
 mod value;
 
@@ -58,4 +59,5 @@ pub use source::{
     FILE_BYTES_MAX, FILES_MAX, Place, ReadError, Source, SourceId, SourceKind, Sources, Span,
     read_path,
 };
+pub use tags::Tags;
 pub use value::{Labels, Name, NameError, quoted};

@@ -215,6 +215,20 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Names and values of a row's dimensions: its own in the schema's order, without those that
+    /// are absent, then the schema's tags by name.
+    pub fn dimensions_of(&self, group: usize, row: usize) -> impl Iterator<Item = (&str, &str)> {
+        let table = self.rows.groups.get(group);
+        let defined = self.schema.groups.get(group);
+        let columns = defined.map_or(&[][..], |group| &group.dimensions);
+        let own = columns.iter().enumerate().filter_map(move |(column, of)| {
+            let value = table?.get(row, column)?;
+            Some((of.name.as_str(), value))
+        });
+        let tags = self.schema.tags.iter();
+        own.chain(tags.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
     /// Samples in the batch: counters, gauges and rates that readers see.
     #[must_use]
     pub fn sample_count(&self) -> SampleCount {

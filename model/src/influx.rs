@@ -13,7 +13,7 @@ use std::io::Write as _;
 
 use crate::batch::{Batch, GroupValues};
 use crate::clock::WallMs;
-use crate::columns::{DimensionTable, GaugeValues};
+use crate::columns::GaugeValues;
 use crate::panoptes::Projection;
 use crate::resource::Resource;
 use crate::schema::GroupSchema;
@@ -43,11 +43,10 @@ impl InfluxRenderer {
                 continue;
             }
             let measurement = measurement_of(&group.name);
-            let table = batch.rows.groups.get(position);
             for row in 0..values.len() {
                 let start = into.len();
                 into.extend_from_slice(measurement.as_bytes());
-                put_tags((group, table, row), of, into);
+                put_tags(batch.dimensions_of(position, row), of, into);
                 if self.put_fields((group, values), row, into) {
                     let time = values.time.get(row).copied().unwrap_or(batch.time);
                     put_time(time, into);
@@ -147,17 +146,12 @@ fn measurement_of(group: &str) -> String {
 }
 
 /// The resource's own fields stand above dimensions of their names. Empty values have no tag.
-fn put_tags(
-    (group, table, row): (&GroupSchema, Option<&DimensionTable>, usize),
-    of: &Resource,
+fn put_tags<'a>(
+    dimensions: impl Iterator<Item = (&'a str, &'a str)>,
+    of: &'a Resource,
     into: &mut Vec<u8>,
 ) {
-    let mut tags: BTreeMap<&str, &str> = BTreeMap::new();
-    for (column, dimension) in group.dimensions.iter().enumerate() {
-        if let Some(value) = table.and_then(|table| table.get(row, column)) {
-            tags.insert(&dimension.name, value);
-        }
-    }
+    let mut tags: BTreeMap<&str, &str> = dimensions.collect();
     tags.extend([
         ("resource_class", of.id().class()),
         ("resource_endpoint", of.endpoint()),

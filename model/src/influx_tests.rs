@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::batch::{CounterColumn, RowSet, Verdict};
-use crate::columns::GaugeColumn;
+use crate::columns::{DimensionTable, GaugeColumn};
 use crate::resource::tests::defaults;
 use crate::schema::{DimensionDef, MetricDef, Schema};
 use crate::slot::{Epoch, SlotMs};
@@ -163,6 +163,23 @@ fn a_row_is_a_line_with_sorted_tags_fields_and_nanoseconds() {
         resource_type=cisco bits_in__counter=7i,bits_in__gauge=1500,load__gauge=0.25 \
         1535497112345000000\n";
     assert_eq!(line(&row, &resource("dc 1", "sw1.example.com")), expected);
+}
+
+#[test]
+fn a_tag_of_the_plugin_is_a_tag_of_the_line() {
+    let mut batch = batch(&Row {
+        group: "cpu".to_owned(),
+        dimension: ("cpu_name".to_owned(), "all".to_owned()),
+        counter: None,
+        gauge: Some(0.25),
+    });
+    let tags = [("team".to_owned(), "back bone".to_owned())];
+    let tagged = Schema::clone(&batch.schema).with_tags(tags.into());
+    batch.schema = Arc::new(tagged.unwrap());
+    let mut bytes = Vec::new();
+    InfluxRenderer::default().render(&batch, &resource("dc1", "sw1"), &mut bytes);
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains(",team=back\\ bone "), "{text}");
 }
 
 #[test]

@@ -1,18 +1,23 @@
 //! Schemas: what the columns of a batch mean.
 //!
-//! Does: name groups, dimensions (key or attribute), counters and gauges with kind and unit, and
-//! hash them stably. Does not: hold values (`batch`), say how they are read (`profile`).
+//! Does: name groups, dimensions (key or attribute), counters and gauges with kind and unit, hold
+//! the tags that all rows share, and hash them stably. Does not: hold values (`batch`), say how
+//! they are read (`profile`).
 //! In: profiles and plugins, once at start or reload. Out: [`Schema`], shared behind an `Arc`.
 //! Invariant: column order is the order of the lists here, in memory, on disk and on the wire.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
+
+use crate::columns::DIMENSION_BYTES_MAX;
 
 /// Most groups in one schema.
 pub const GROUPS_MAX: usize = 64;
 /// Most counters and gauges together in one group.
 pub const METRICS_MAX: usize = 1_024;
-/// Most dimensions of a group.
+/// Most dimensions of a group, tags included.
 pub const DIMENSIONS_MAX: usize = 64;
 
 /// Version of the formula that makes a rate of (delta, dt): `delta × 1000 / dt`, in f64,
@@ -92,6 +97,11 @@ pub struct Schema {
     pub groups: Vec<GroupSchema>,
     /// [`RATE_FORMULA`] of the writer.
     pub rate_formula: u16,
+    /// Attributes that all rows of all groups share, by name. They stand here, once, and not in the
+    /// rows: a sample carries nothing of them, and another value is another schema, not another
+    /// series. Have a definition of their own on disk.
+    #[serde(skip)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// Why groups make no schema.
@@ -136,6 +146,23 @@ pub enum SchemaError {
         /// The name that recurs.
         name: String,
     },
+    /// A tag that some group has as a dimension.
+    #[error("tag {name:?} is a dimension of group {group:?}; rename the tag")]
+    TagIsDimension {
+        /// Name of the group.
+        group: String,
+        /// The tag.
+        name: String,
+    },
+    /// A tag of no use.
+    #[error(
+        "tag {name:?} has no name, no value or one above {DIMENSION_BYTES_MAX} bytes; a name is a \
+         letter or _, then letters, digits, _"
+    )]
+    BadTag {
+        /// The tag.
+        name: String,
+    },
     /// A name outside Panoptes' key pattern.
     #[error("{name:?} in group {group:?} is no name; use a letter or _, then letters, digits, _")]
     BadName {
@@ -161,7 +188,38 @@ impl Schema {
         Ok(Self {
             groups,
             rate_formula: RATE_FORMULA,
+            tags: BTreeMap::new(),
         })
+    }
+
+    /// The schema with these attributes on every row, in place of those it had.
+    ///
+    /// # Errors
+    /// [`SchemaError::BadTag`], [`SchemaError::TagIsDimension`], or [`SchemaError::Dimensions`] for
+    /// a group that would have too many together with its own.
+    pub fn with_tags(mut self, tags: BTreeMap<String, String>) -> Result<Self, SchemaError> {
+        let is_bad = |(name, value): &(&String, &String)| {
+            !is_key_name(name) || value.is_empty() || value.len() > DIMENSION_BYTES_MAX
+        };
+        if let Some((name, _)) = tags.iter().find(is_bad) {
+            return Err(SchemaError::BadTag { name: name.clone() });
+        }
+        for group in &self.groups {
+            let mut dimensions = group.dimensions.iter();
+            if let Some(taken) = dimensions.find(|own| tags.contains_key(&own.name)) {
+                return Err(SchemaError::TagIsDimension {
+                    group: group.name.clone(),
+                    name: taken.name.clone(),
+                });
+            }
+            let found = group.dimensions.len() + tags.len();
+            if found > DIMENSIONS_MAX {
+                let group = group.name.clone();
+                return Err(SchemaError::Dimensions { group, found });
+            }
+        }
+        self.tags = tags;
+        Ok(self)
     }
 
     /// Stable 128-bit hash of the whole content; equal schemas share an id in a stream.
@@ -184,6 +242,11 @@ impl Schema {
                 }
             }
             text.push(0);
+        }
+        for (name, value) in &self.tags {
+            text.push(5);
+            hash_text(&mut text, name);
+            hash_text(&mut text, value);
         }
         xxh3_128(&text)
     }
@@ -329,5 +392,40 @@ mod tests {
             change(&mut other.groups[0]);
             assert_ne!(schema.content_hash(), other.content_hash());
         }
+        let tagged = |value: &str| schema.clone().with_tags(tags(&[("team", value)])).unwrap();
+        assert_ne!(schema.content_hash(), tagged("a").content_hash());
+        assert_ne!(tagged("a").content_hash(), tagged("b").content_hash());
+    }
+
+    fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn a_tag_that_is_no_attribute_of_every_group_is_refused() {
+        let check = |pairs: &[(&str, &str)], expected: &str| {
+            let schema = Schema::new(vec![group()]).unwrap();
+            let error = schema.with_tags(tags(pairs)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{pairs:?}: {error}");
+        };
+        check(
+            &[("alias", "a")],
+            "\"alias\" is a dimension of group \"interface\"",
+        );
+        check(
+            &[("interface_name", "a")],
+            "\"interface_name\" is a dimension",
+        );
+        check(&[("team", "")], "\"team\" has no name, no value");
+        check(&[("my team", "a")], "\"my team\" has no name");
+        let names: Vec<String> = (0..63).map(|index| format!("tag_{index}")).collect();
+        let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+        check(&many, "has 65 dimensions");
+        let schema = Schema::new(vec![group()]).unwrap();
+        assert!(
+            schema.with_tags(tags(&many[..62])).is_ok(),
+            "64 dimensions fit"
+        );
     }
 }

@@ -13,6 +13,7 @@ mod ca;
 pub mod client;
 mod completions;
 mod config;
+mod config_plugins;
 mod config_resource;
 pub mod config_source;
 pub mod demo;

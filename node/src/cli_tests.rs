@@ -136,6 +136,40 @@ fn config_check_tells_every_finding_and_exits_78() {
 }
 
 #[test]
+fn config_check_makes_each_plugin_and_names_the_key_that_forbids_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.toml");
+    let snmp = "[[polling]]\nname = \"a\"\nkind = \"snmp\"\n";
+    let check = |text: &str, line: usize, expected: &str| {
+        std::fs::write(&path, format!("{snmp}{text}")).unwrap();
+        let (code, _, stderr) = ocelli(&["config", "check", path.to_str().unwrap()]);
+        assert_eq!(code, 78, "{text}: {stderr}");
+        let place = format!("a.toml:{line}:");
+        assert!(
+            stderr.contains(&place) && stderr.contains(expected),
+            "{text}: {stderr}"
+        );
+    };
+    let good = "profile = \"interfaces\"\n";
+    check("profile = \"interface\"\n", 4, "did you mean");
+    check(
+        &format!("{good}rows = 'colour = \"red\"'\n"),
+        5,
+        "fits no group",
+    );
+    check(
+        &format!("{good}tags = {{ alias = \"x\" }}\n"),
+        5,
+        "\"alias\" is a dimension",
+    );
+    check(
+        &format!("{good}[polling.tags]\nalias = \"x\"\n"),
+        6,
+        "rename the tag",
+    );
+}
+
+#[test]
 fn config_check_opens_secrets_when_asked() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.toml");

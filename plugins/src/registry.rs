@@ -10,7 +10,7 @@ use ocelli_config::sections::discovery::{DiscoveryConfig, EnrichmentConfig};
 use ocelli_config::sections::polling::{self, PollingConfig};
 use ocelli_model::filter::{Filter, FilterError, Vocabulary};
 use ocelli_model::profile::Profile;
-use ocelli_model::schema::SchemaError;
+use ocelli_model::schema::{Schema, SchemaError};
 
 use crate::discovery::Discovery;
 use crate::discovery::by_hand::{StaticDiscovery, StaticError};
@@ -48,6 +48,27 @@ pub enum RegistryError {
     /// A schema that breaks the model's rules.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// Tags that do not fit beside the dimensions of a group.
+    #[error("polling {name:?}: {source}")]
+    Tags {
+        /// The section's name.
+        name: String,
+        /// Which, and why.
+        source: SchemaError,
+    },
+}
+
+impl RegistryError {
+    /// The key of the section that is at fault; `name` where it is no single one.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Profile { .. } => "profile",
+            Self::Rows { .. } => "rows",
+            Self::Tags { .. } => "tags",
+            Self::Static(_) | Self::Schema(_) => "name",
+        }
+    }
 }
 
 /// The plugin of a `[[discovery]]`; `site` is that of resources by hand which name none.
@@ -81,22 +102,32 @@ pub fn enrichment(config: &EnrichmentConfig) -> Arc<dyn Enrichment> {
 /// The plugin of a `[[polling]]`. Reads a profile file where one is named: for start and reload.
 ///
 /// # Errors
-/// [`RegistryError::Profile`], [`RegistryError::Rows`].
+/// [`RegistryError::Profile`], [`RegistryError::Rows`], [`RegistryError::Tags`].
 pub fn polling(
     config: &PollingConfig,
     library: &ProfileLibrary,
 ) -> Result<Arc<dyn Polling>, RegistryError> {
     let every_ms = u32::try_from(config.every().get().as_millis()).unwrap_or(u32::MAX);
+    let tags = config.tags().as_map().clone();
+    let misfit = |source| RegistryError::Tags {
+        name: config.name().as_str().to_owned(),
+        source,
+    };
     match config {
-        PollingConfig::Host(_) => Ok(Arc::new(HostPolling::new(every_ms)?)),
+        PollingConfig::Host(_) => {
+            let host = HostPolling::new(every_ms)?.with_tags(tags);
+            Ok(Arc::new(host.map_err(misfit)?))
+        }
         PollingConfig::Snmp(snmp) => {
             let name = snmp.name.as_str();
             let profile = library.load(snmp.profile.as_str(), every_ms);
-            let profile = profile.map_err(|source| RegistryError::Profile {
+            let mut profile = profile.map_err(|source| RegistryError::Profile {
                 name: name.to_owned(),
                 source,
             })?;
             let keep = filters(snmp, &profile)?;
+            let tagged = Schema::clone(&profile.schema).with_tags(tags);
+            profile.schema = Arc::new(tagged.map_err(misfit)?);
             Ok(Arc::new(SnmpPolling::new(profile, keep)))
         }
     }

@@ -29,6 +29,38 @@ fn config(sections: &str) -> Config {
 }
 
 #[test]
+fn tags_stand_in_the_schema_of_each_kind_and_dimensions_are_refused_as_tags() {
+    let check = |head: &str, tag: &str, expected: Result<(), &str>| {
+        let section = format!("[[polling]]\nname = \"p\"\n{head}[polling.tags]\n{tag} = \"x\"\n");
+        let made = polling(&config(&section).pollings[0], &ProfileLibrary::built_in());
+        match (made, expected) {
+            (Ok(plugin), Ok(())) => assert_eq!(plugin.schema().tags[tag], "x"),
+            (Err(error), Err(part)) => {
+                assert!(error.to_string().contains(part), "{error}");
+                assert_eq!(error.key(), "tags");
+            }
+            (made, _) => panic!(
+                "{head}{tag}: {:?}",
+                made.map(|plugin| plugin.schema().clone())
+            ),
+        }
+    };
+    let snmp = "kind = \"snmp\"\nprofile = \"interfaces\"\n";
+    check(snmp, "team", Ok(()));
+    check("kind = \"host\"\n", "team", Ok(()));
+    check(
+        snmp,
+        "alias",
+        Err("polling \"p\": tag \"alias\" is a dimension of group \"interface\"; rename the tag"),
+    );
+    check(
+        "kind = \"host\"\n",
+        "mount",
+        Err("\"mount\" is a dimension of group \"disk\""),
+    );
+}
+
+#[test]
 fn each_kind_of_polling_has_its_plugin() {
     let config = config(
         "[[polling]]\nname = \"i\"\nkind = \"snmp\"\nprofile = \"interfaces\"\nevery = \"30s\"\n\

@@ -14,6 +14,7 @@ use ocelli_tests::harness::node::Node;
 use ocelli_tests::harness::simulator::Simulator;
 use ocelli_tests::harness::wait_for;
 use ocelli_tests::tiling::{BatchLine, GapLine, Ledger, Pair};
+use serde_json::Value;
 use tempfile::tempdir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -151,6 +152,53 @@ fn a_changed_interval_cuts_the_running_slot_short_and_slots_tile_on_both_sides()
             "nothing lies between: {regimes:?}"
         );
     }
+}
+
+/// The first record of the plugin, live, whose rows of the group `cpu` have this tag.
+fn first_tagged(node: &Node, team: &str) -> Value {
+    let path = "/v1/subscribe?format=records&group=cpu&metric=user&from=1970-01-01T00:00:00Z";
+    let records = node.client.stream(path).map(|line| {
+        let line = line.expect("the stream goes on");
+        serde_json::from_str::<Value>(&line).expect("each line is JSON")
+    });
+    let mut batches = records.filter(|record| record["type"] == "batch");
+    let has_tag = |record: &Value| {
+        let dimensions = record.pointer("/groups/0/rows/0/dimensions/team");
+        dimensions.is_some_and(|given| given == team)
+    };
+    batches.find(has_tag).expect("an endless stream")
+}
+
+#[test]
+fn tags_are_dimensions_for_readers_and_an_edited_tag_goes_on_in_the_same_series() {
+    let folder = tempdir().unwrap();
+    let tags = |team: &str| format!("tags = {{ team = \"{team}\" }}");
+    let config = format!("{}{}\n", plugin("only").trim_end(), "\n").replace("\n\n", "\n");
+    let node = Node::start(folder.path(), &format!("{config}{}\n", tags("core")));
+    first_tagged(&node, "core");
+    let (_, exposed) = node.client.get("/v1/metrics?group=cpu").unwrap();
+    assert!(exposed.contains("team=\"core\""), "{exposed}");
+    wait_batches(&node, "only", 2);
+
+    reload(&node, &tags("core"), &tags("edge"));
+    let record = first_tagged(&node, "edge");
+    let verdict = record.pointer("/groups/0/rows/0/counters/user/verdict");
+    assert_eq!(verdict, Some(&Value::from("rate")), "{record}");
+    batches(&node, "only");
+    let mut groups = node.client.stream("/v1/subscribe?group=cpu&from=latest");
+    let group: Value = serde_json::from_str(&groups.next().unwrap().unwrap()).unwrap();
+    let dimensions = group["dimensions"].as_array().unwrap();
+    let tag = serde_json::json!({ "dimension_name": "team", "dimension_value": "edge" });
+    assert!(dimensions.contains(&tag), "{group}");
+
+    // A tag that is a dimension is refused before it is in force.
+    reload(&node, &tags("edge"), "tags = { mount = \"x\" }");
+    wait_for("the reason in the log", PATIENCE, || {
+        node.running
+            .stderr()
+            .contains("is a dimension of group")
+            .then_some(())
+    });
 }
 
 fn switches(folder: &Path, agents: usize) -> Simulator {

@@ -5,6 +5,7 @@
 //! In: a body, the frame that head table and definitions give. Out: [`Batch`], or [`BodyError`]
 //! with the place. Columns that are not wanted are stepped over without being decoded.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ocelli_model::batch::{Batch, CounterColumn, GroupValues, RowSet};
@@ -51,6 +52,7 @@ pub fn empty_batch() -> Batch {
         schema: Arc::new(Schema {
             groups: Vec::new(),
             rate_formula: 0,
+            tags: BTreeMap::new(),
         }),
         rows: Arc::default(),
         groups: Vec::new(),

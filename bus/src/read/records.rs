@@ -7,10 +7,8 @@
 
 use std::io::Write;
 
-use ocelli_model::batch::{Batch, GroupValues};
-use ocelli_model::columns::DimensionTable;
+use ocelli_model::batch::Batch;
 use ocelli_model::panoptes::Projection;
-use ocelli_model::schema::GroupSchema;
 use serde::Serialize;
 
 use super::cursor::Cursor;
@@ -97,10 +95,9 @@ impl RecordRenderer {
             put_json(into, &schema.name);
             member(into, "interval_ms", &schema.interval_ms);
             into.extend_from_slice(b",\"rows\":[");
-            let table = batch.rows.groups.get(index);
             for row in 0..values.len() {
                 into.extend_from_slice(if row == 0 { b"{" } else { b",{" });
-                self.put_row(schema, (values, table), row, into);
+                self.put_row((batch, index), row, into);
                 into.push(b'}');
             }
             into.extend_from_slice(b"]}");
@@ -108,23 +105,16 @@ impl RecordRenderer {
         into.push(b']');
     }
 
-    fn put_row(
-        &self,
-        schema: &GroupSchema,
-        (values, table): (&GroupValues, Option<&DimensionTable>),
-        row: usize,
-        into: &mut Vec<u8>,
-    ) {
+    fn put_row(&self, (batch, group): (&Batch, usize), row: usize, into: &mut Vec<u8>) {
+        let (schema, values) = (&batch.schema.groups[group], &batch.groups[group]);
         into.extend_from_slice(b"\"time_ms\":");
         put_json(into, &values.time[row].0);
         member(into, "dt_ms", &values.dt_ms[row]);
         into.extend_from_slice(b",\"dimensions\":{");
         let mut list = List::default();
-        for (column, dimension) in schema.dimensions.iter().enumerate() {
-            if let Some(value) = table.and_then(|table| table.get(row, column)) {
-                list.name(into, &dimension.name);
-                put_json(into, value);
-            }
+        for (name, value) in batch.dimensions_of(group, row) {
+            list.name(into, name);
+            put_json(into, value);
         }
         into.extend_from_slice(b"},\"counters\":{");
         let mut list = List::default();

@@ -11,7 +11,8 @@ use crate::filter::RowsFilter;
 use crate::number::{Interval, Port, Timeout};
 use crate::reading::Reading;
 use crate::section::{Keys, section};
-use crate::value::{Labels, Name};
+use crate::tags::Tags;
+use crate::value::Name;
 
 /// A run may take this share of its interval where nothing else is said: in tenths.
 const DEADLINE_TENTHS: u32 = 9;
@@ -40,8 +41,9 @@ section! {
         /// Which rows of the profile's tables, by the group's dimension names as fields; applied
         /// before the other columns are read. Default: all.
         pub rows: Option<RowsFilter>,
-        /// Names with values added to what is collected.
-        pub tags: Labels,
+        /// Names with values that every collected row gets as dimensions. Not part of a series'
+        /// identity: an edited tag goes on in the same series.
+        pub tags: Tags,
         /// Longest wait for one reply, in place of `snmp.timeout`.
         pub timeout: Option<Timeout>,
         /// UDP port for resources that name none. Default: `snmp.port`.
@@ -61,8 +63,9 @@ section! {
         pub every: Interval = "60s",
         /// Which resources. Default: the node itself.
         pub filter: Option<Filter>,
-        /// Names with values added to what is collected.
-        pub tags: Labels,
+        /// Names with values that every collected row gets as dimensions. Not part of a series'
+        /// identity: an edited tag goes on in the same series.
+        pub tags: Tags,
         /// How long one run may take, at most `every`. Default: 0.9 × `every`.
         pub deadline: Option<Timeout>,
     }
@@ -96,9 +99,9 @@ impl PollingConfig {
         }
     }
 
-    /// Names with values added to what is collected.
+    /// Dimensions of every collected row.
     #[must_use]
-    pub const fn tags(&self) -> &Labels {
+    pub const fn tags(&self) -> &Tags {
         match self {
             Self::Snmp(polling) => &polling.tags,
             Self::Host(polling) => &polling.tags,

@@ -212,6 +212,19 @@ fn mistakes_in_items_are_placed() {
 }
 
 #[test]
+fn tags_that_can_be_no_dimension_are_placed() {
+    let head = "[[polling]]\nname = \"a\"\nkind = \"host\"\n[polling.tags]\n";
+    let check = |tag: &str, column: usize, parts: &[&str]| {
+        check(&format!("{head}{tag}"), 5, column, parts);
+    };
+    check("team = 1", 8, &["expected a name", "integer"]);
+    check("\"my team\" = \"a\"", 1, &["\"my team\" is no name"]);
+    check("resource_site = \"a\"", 1, &["reserved name"]);
+    check("__name__ = \"a\"", 1, &["reserved name"]);
+    check("team = \"\"", 1, &["\"team\" is empty", "leave it out"]);
+}
+
+#[test]
 fn mistakes_in_discoveries_credentials_and_toml_are_placed() {
     check(
         "[[discovery]]\nname = \"a\"\nkind = \"json\"",

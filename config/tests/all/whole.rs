@@ -23,7 +23,7 @@ fn the_example_of_the_design_is_read_whole() {
         .map(|item| item.name().as_str())
         .collect();
     assert_eq!(names, ["cmdb", "by-hand"]);
-    assert_eq!(config.pollings[0].tags()["team"], "backbone");
+    assert_eq!(config.pollings[0].tags().as_map()["team"], "backbone");
     assert_eq!(config.snmp_credentials.len(), 1);
     assert_eq!(loaded.place_of("snmp.timeout").unwrap().line, 15);
     assert_eq!(loaded.place_of("snmp.retries"), None);

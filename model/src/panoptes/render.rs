@@ -79,8 +79,16 @@ struct GroupPlan {
     /// `{"metrics_group_type":…,"metrics_group_interval":…,"metrics_group_creation_timestamp":`
     head: Vec<u8>,
     cells: Vec<CellPlan>,
-    /// Column and `{"dimension_name":…,"dimension_value":`, by name.
-    dimensions: Vec<(usize, Vec<u8>)>,
+    /// By name.
+    dimensions: Vec<DimensionPlan>,
+}
+
+#[derive(Debug, Clone)]
+enum DimensionPlan {
+    /// Column and `{"dimension_name":…,"dimension_value":`.
+    Column(usize, Vec<u8>),
+    /// All of it: tags are the same in each row.
+    Tag(Vec<u8>),
 }
 
 #[derive(Debug, Clone)]
@@ -144,7 +152,7 @@ impl GroupRenderer {
         let (_, plans) = self.plans.entry(address).or_insert_with(|| {
             let groups = schema.groups.iter().enumerate();
             let wanted = groups.filter(|(_, group)| projection.has_group(&group.name));
-            let plans = wanted.map(|(at, group)| GroupPlan::new(at, group, projection));
+            let plans = wanted.map(|(at, _)| GroupPlan::new(schema, at, projection));
             (Arc::clone(schema), plans.collect())
         });
         plans
@@ -152,7 +160,8 @@ impl GroupRenderer {
 }
 
 impl GroupPlan {
-    fn new(position: usize, group: &GroupSchema, projection: &Projection) -> Self {
+    fn new(schema: &Schema, position: usize, projection: &Projection) -> Self {
+        let group = &schema.groups[position];
         let mut cells = Vec::new();
         let mut add = |name: &str, kind: MetricKind, source: CellSource| {
             if projection.has_metric(name) {
@@ -181,22 +190,11 @@ impl GroupPlan {
             add(&metric.name, MetricKind::Gauge, CellSource::Gauge(column));
         }
         cells.sort_by(|(name, cell), (other, second)| (name, cell.kind).cmp(&(other, second.kind)));
-        let mut names: Vec<(usize, &str)> = Vec::new();
-        for (column, dimension) in group.dimensions.iter().enumerate() {
-            names.push((column, &dimension.name));
-        }
-        names.sort_by_key(|(_, name)| *name);
-        let dimension = |(column, name): (usize, &str)| {
-            (
-                column,
-                fragment(&[b"{\"dimension_name\":"], name, b",\"dimension_value\":"),
-            )
-        };
         Self {
             group: position,
             head: group_head(&group.name, group.interval_ms),
             cells: cells.into_iter().map(|(_, cell)| cell).collect(),
-            dimensions: names.into_iter().map(dimension).collect(),
+            dimensions: dimension_plans(group, &schema.tags),
         }
     }
 
@@ -233,10 +231,19 @@ impl GroupPlan {
         into.extend_from_slice(b"],\"dimensions\":[");
         let empty = into.len();
         let table = batch.rows.groups.get(self.group);
-        for (column, name) in &self.dimensions {
-            if let Some(value) = table.and_then(|table| table.get(row, *column)) {
-                into.extend_from_slice(if into.len() == empty { b"" } else { b"," });
-                into.extend_from_slice(name);
+        for dimension in &self.dimensions {
+            let (text, value) = match dimension {
+                DimensionPlan::Tag(whole) => (whole, None),
+                DimensionPlan::Column(column, name) => {
+                    let Some(value) = table.and_then(|table| table.get(row, *column)) else {
+                        continue;
+                    };
+                    (name, Some(value))
+                }
+            };
+            into.extend_from_slice(if into.len() == empty { b"" } else { b"," });
+            into.extend_from_slice(text);
+            if let Some(value) = value {
                 write_json(value, into);
                 into.push(b'}');
             }
@@ -244,6 +251,24 @@ impl GroupPlan {
         into.extend_from_slice(b"]}");
         true
     }
+}
+
+/// A group's dimensions and the tags, sorted by name.
+fn dimension_plans(group: &GroupSchema, tags: &BTreeMap<String, String>) -> Vec<DimensionPlan> {
+    let head = |name: &str| fragment(&[b"{\"dimension_name\":"], name, b",\"dimension_value\":");
+    let columns = group.dimensions.iter().enumerate().map(|(column, of)| {
+        let plan = DimensionPlan::Column(column, head(&of.name));
+        (of.name.as_str(), plan)
+    });
+    let tags = tags.iter().map(|(name, value)| {
+        let mut whole = head(name);
+        write_json(value, &mut whole);
+        whole.push(b'}');
+        (name.as_str(), DimensionPlan::Tag(whole))
+    });
+    let mut plans: Vec<(&str, DimensionPlan)> = columns.chain(tags).collect();
+    plans.sort_by_key(|(name, _)| *name);
+    plans.into_iter().map(|(_, plan)| plan).collect()
 }
 
 impl CellSource {

@@ -16,6 +16,7 @@ use crate::panoptes::{
 use crate::resource::tests::defaults;
 use crate::rows::Partial;
 use crate::schema::{DimensionDef, MetricDef};
+use crate::series::{RowIdentity, SeriesId};
 use crate::slot::{Epoch, SlotMs};
 
 fn resource() -> Resource {
@@ -90,6 +91,44 @@ fn sample_batch() -> Batch {
     };
     let schema = schema(&["bits_in"], &["admin_state"], &["interface_name", "alias"]);
     batch(schema, table, values)
+}
+
+#[test]
+fn tags_stand_among_the_dimensions_of_each_row_and_change_no_series() {
+    let mut batch = sample_batch();
+    let before: Vec<_> = (0..2).map(|row| series_of(&batch, row)).collect();
+    let tags = [("zone", "9"), ("team", "back\"bone")];
+    let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let tagged = Schema::clone(&batch.schema).with_tags(tags.into());
+    batch.schema = Arc::new(tagged.unwrap());
+    let expected = [
+        concat!(
+            r#"[{"dimension_name":"alias","dimension_value":"up\"link"},"#,
+            r#"{"dimension_name":"interface_name","dimension_value":"Gi0/1"},"#,
+            r#"{"dimension_name":"team","dimension_value":"back\"bone"},"#,
+            r#"{"dimension_name":"zone","dimension_value":"9"}]"#
+        ),
+        concat!(
+            r#"[{"dimension_name":"interface_name","dimension_value":"Gi0/2"},"#,
+            r#"{"dimension_name":"team","dimension_value":"back\"bone"},"#,
+            r#"{"dimension_name":"zone","dimension_value":"9"}]"#
+        ),
+    ];
+    let text = render(&batch, Projection::default());
+    for (line, dimensions) in text.lines().zip(expected) {
+        assert!(
+            line.ends_with(&format!("\"dimensions\":{dimensions}}}")),
+            "{line}"
+        );
+        parse_metrics_group(line.as_bytes(), &defaults()).unwrap();
+    }
+    let after: Vec<_> = (0..2).map(|row| series_of(&batch, row)).collect();
+    assert_eq!(before, after);
+}
+
+fn series_of(batch: &Batch, row: usize) -> SeriesId {
+    let mut identity = RowIdentity::of_batch(resource().id(), batch, 0, row).unwrap();
+    identity.series("bits_in", MetricKind::Counter)
 }
 
 fn render(batch: &Batch, projection: Projection) -> String {

@@ -12,12 +12,14 @@ use ocelli_config::{
 };
 use serde_json::{Value, json};
 
+use super::config_plugins::{PluginFault, plugin_faults};
 use super::config_source::{
     CONFIG_PATH_DEFAULT, ConfigOptions, OverrideOptions, host_name, invalid_failure, read_failure,
 };
 use super::exit::{Exit, Failure};
 use super::output::{Column, Format, Listing, OutputOptions, Streams, column};
 use crate::cli::config_resource;
+use crate::run::directory_of;
 use crate::secrets::process_secrets;
 
 /// What `ocelli config` can do.
@@ -112,8 +114,16 @@ pub(crate) fn run(command: ConfigCommand, streams: &mut Streams) -> Result<Exit,
 struct Findings {
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Sections of which no plugin can be made.
+    plugins: Vec<PluginFault>,
     /// Credentials that cannot be opened: the name and the reason.
     credentials: Vec<(String, String)>,
+}
+
+impl Findings {
+    fn is_good(&self) -> bool {
+        self.errors.is_empty() && self.plugins.is_empty() && self.credentials.is_empty()
+    }
 }
 
 const FINDING_COLUMNS: &[Column] = &[
@@ -140,6 +150,7 @@ fn check(args: &CheckArgs, streams: &mut Streams) -> Result<Exit, Failure> {
                 .flat_map(|item| item.problems.clone())
                 .collect();
             findings.warnings.clone_from(&loaded.warnings);
+            findings.plugins = plugin_faults(&loaded, directory_of(&args.path));
             if args.secrets {
                 let opened = open_credentials(&loaded.config, &process_secrets());
                 let failed = opened.failed.into_iter();
@@ -150,7 +161,7 @@ fn check(args: &CheckArgs, streams: &mut Streams) -> Result<Exit, Failure> {
         }
     }
     tell(&findings, args.output.format, streams)?;
-    if findings.errors.is_empty() && findings.credentials.is_empty() {
+    if findings.is_good() {
         streams.say(summary);
         return Ok(Exit::Done);
     }
@@ -179,6 +190,11 @@ fn tell(findings: &Findings, format: Format, streams: &mut Streams) -> Result<()
         for warning in &findings.warnings {
             streams.say(format!("warning: {warning}\n"));
         }
+        for fault in &findings.plugins {
+            let place = fault.place.as_ref().map(|place| format!("{place}: "));
+            let place = place.unwrap_or_default();
+            streams.say(format!("error: {place}{}\n", fault.error));
+        }
         for (name, reason) in &findings.credentials {
             streams.say(format!("error: credential {name:?}: {reason}\n"));
         }
@@ -197,6 +213,15 @@ fn tell(findings: &Findings, format: Format, streams: &mut Streams) -> Result<()
             .iter()
             .map(|problem| finding("warning", problem)),
     );
+    items.extend(findings.plugins.iter().map(|fault| {
+        json!({
+            "level": "error",
+            "file": fault.place.as_ref().map(|place| &place.file),
+            "line": fault.place.as_ref().map(|place| place.line),
+            "column": fault.place.as_ref().map(|place| place.column),
+            "reason": fault.error.to_string(),
+        })
+    }));
     items.extend(
         findings.credentials.iter().map(
             |(name, reason)| json!({ "level": "error", "credential": name, "reason": reason }),

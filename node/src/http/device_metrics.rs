@@ -5,6 +5,8 @@
 //! In: batches with their resources. Out: samples with the times at which they were measured.
 //! Invariant: nothing older than three intervals is shown, so that a scraper sees it end.
 
+use std::collections::BTreeMap;
+
 use ocelli_model::batch::{Batch, GroupValues};
 use ocelli_model::clock::WallMs;
 use ocelli_model::columns::{DimensionTable, GaugeColumn};
@@ -58,6 +60,9 @@ const IF_MIB: &[(&str, &str, u64)] = &[
     ("configured_speed", "ifHighSpeed", 1_000_000),
 ];
 
+/// What snmp_exporter's scrapes call the device.
+const INSTANCE_LABEL: &str = "instance";
+
 /// snmp_exporter's names of our dimensions.
 const IF_MIB_LABELS: &[(&str, &str)] = &[
     ("interface_name", "ifName"),
@@ -90,6 +95,7 @@ pub fn expose(
             let mut group = GroupExposition {
                 exposition,
                 schema,
+                tags: &batch.schema.tags,
                 values,
                 dimensions,
                 selection,
@@ -131,7 +137,7 @@ pub fn expose_up(
 fn push_resource(labels: &mut Labels, resource: &Resource, naming: Naming) {
     let id = resource.id();
     if naming == Naming::SnmpExporter {
-        return labels.push("instance", resource.endpoint());
+        return labels.push(INSTANCE_LABEL, resource.endpoint());
     }
     labels.push("resource_site", id.site());
     labels.push("resource_class", id.class());
@@ -145,6 +151,7 @@ fn push_resource(labels: &mut Labels, resource: &Resource, naming: Naming) {
 struct GroupExposition<'a> {
     exposition: &'a mut Exposition,
     schema: &'a GroupSchema,
+    tags: &'a BTreeMap<String, String>,
     values: &'a GroupValues,
     dimensions: &'a DimensionTable,
     selection: Selection<'a>,
@@ -184,6 +191,14 @@ impl GroupExposition<'_> {
                 }
             }
         }
+        let is_free = |name: &str| match self.selection.naming {
+            Naming::Panoptes => true,
+            Naming::SnmpExporter => {
+                name != INSTANCE_LABEL && IF_MIB_LABELS.iter().all(|(_, theirs)| *theirs != name)
+            }
+        };
+        let tags = self.tags.iter().filter(|(name, _)| is_free(name));
+        tags.for_each(|(name, value)| labels.push(name, value));
     }
 
     fn expose_row(&mut self, row: usize, time: WallMs) -> Result<(), TooManySeries> {

@@ -65,6 +65,42 @@ fn batch(age_ms: i64) -> Batch {
     }
 }
 
+#[test]
+fn tags_are_labels_under_both_namings_unless_a_label_has_the_name() {
+    let check = |naming: Naming, expected: &[&str], absent: &[&str]| {
+        let mut batch = batch(0);
+        let tags = [("team", "core"), ("instance", "x"), ("ifName", "y")];
+        let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let tagged = Schema::clone(&batch.schema).with_tags(tags.into());
+        batch.schema = Arc::new(tagged.unwrap());
+        let mut exposition = Exposition::new(Format::OpenMetrics);
+        let selection = Selection {
+            group: None,
+            naming,
+            now: NOW,
+        };
+        expose(&mut exposition, &resource(), &batch, selection).unwrap();
+        let text = exposition.render();
+        let line = text.lines().find(|line| line.contains("eth")).unwrap();
+        expected
+            .iter()
+            .for_each(|part| assert!(line.contains(part), "{part}: {line}"));
+        absent
+            .iter()
+            .for_each(|part| assert!(!line.contains(part), "{part}: {line}"));
+    };
+    check(
+        Naming::Panoptes,
+        &["team=\"core\"", "instance=\"x\"", "ifName=\"y\""],
+        &[],
+    );
+    check(
+        Naming::SnmpExporter,
+        &["team=\"core\"", "instance=\"sw1.example.com\""],
+        &["instance=\"x\"", "ifName=\"y\""],
+    );
+}
+
 fn exposed(age_ms: i64, naming: Naming, group: Option<&str>) -> String {
     let format = match naming {
         Naming::Panoptes => Format::OpenMetrics,

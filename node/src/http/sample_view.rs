@@ -155,13 +155,10 @@ pub(crate) fn for_each_sample(
 }
 
 fn dimensions_of(batch: &Batch, group: usize, row: usize) -> Map<String, Value> {
-    let names = batch.schema.groups[group].dimensions.iter().enumerate();
-    let table = batch.rows.groups.get(group);
-    let present = names.filter_map(|(column, dimension)| {
-        let value = table?.get(row, column)?;
-        Some((dimension.name.clone(), json!(value)))
-    });
-    present.collect()
+    let dimensions = batch.dimensions_of(group, row);
+    dimensions
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
 }
 
 /// A row of a batch.

@@ -5,6 +5,7 @@
 //! second is the share in percent. In: a root path. Out: rows of seven groups; a file that cannot
 //! be read leaves its group empty and makes the batch partial.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -161,6 +162,15 @@ impl HostPolling {
             schema: Arc::new(schema),
             rates: Arc::new(rates),
         })
+    }
+
+    /// The same machine with these attributes on every row.
+    ///
+    /// # Errors
+    /// As [`Schema::with_tags`].
+    pub fn with_tags(self, tags: BTreeMap<String, String>) -> Result<Self, SchemaError> {
+        let schema = Arc::new(Schema::clone(&self.schema).with_tags(tags)?);
+        Ok(Self { schema, ..self })
     }
 
     async fn run(&self, run: PollRun<'_>, rows: &mut Rows) -> Result<PollNotes, PollError> {
