@@ -140,6 +140,45 @@ fn counters_lie_between_two_reads_of_net_snmp() {
 }
 
 #[test]
+fn a_dump_shows_each_datagram_and_no_secret() {
+    let folder = tempdir().unwrap();
+    let agent = Snmpd::start(folder.path());
+    let signed = User {
+        auth: Some("SHA-256"),
+        privacy: None,
+    };
+    for credentials in [agent.v2c(), signed.arguments()] {
+        let mut arguments = credentials.clone();
+        arguments.push("-d".into());
+        let output = ask("get", &agent, &arguments, &STATIC[..1]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stderr}");
+        let dumps = |start: &str| {
+            stderr
+                .lines()
+                .filter(|line| line.starts_with(start))
+                .count()
+        };
+        assert!(
+            dumps("Sending ") >= 1 && dumps("Received ") >= 1,
+            "{stderr}"
+        );
+        assert!(
+            dumps("0000: 30 ") >= 2,
+            "every message is a sequence: {stderr}"
+        );
+        assert!(
+            stderr.contains("** **") && !stderr.contains("canary"),
+            "{stderr}"
+        );
+        let octets = "canary".bytes().map(|octet| format!("{octet:02X}"));
+        let octets: String = octets.collect();
+        let hex: String = stderr.chars().filter(char::is_ascii_hexdigit).collect();
+        assert!(!hex.contains(&octets), "{stderr}");
+    }
+}
+
+#[test]
 fn wrong_credentials_give_different_causes() {
     let folder = tempdir().unwrap();
     let agent = Snmpd::start(folder.path());

@@ -20,6 +20,7 @@ use crate::clock::RealClock;
 use print::Style;
 use session::{Opened, SessionOptions, Transfer};
 
+pub(crate) mod dump;
 pub(crate) mod names;
 pub(crate) mod print;
 pub(crate) mod session;
@@ -39,7 +40,8 @@ Examples:
 const WALK_EXAMPLES: &str = "\
 Examples:
   ocelli snmp walk -v 2c -c env:C 10.0.0.1 system
-  ocelli snmp walk -v 1 -c public -On 10.0.0.1 1.3.6.1.2.1.2";
+  ocelli snmp walk -v 1 -c public -On 10.0.0.1 1.3.6.1.2.1.2
+  ocelli snmp walk -d -c env:C 10.0.0.1 system      each datagram, secrets as **";
 
 const BULKWALK_EXAMPLES: &str = "\
 Examples:
@@ -53,7 +55,8 @@ Examples:
 const TRANSLATE_EXAMPLES: &str = "\
 Examples:
   ocelli snmp translate 1.3.6.1.2.1.31.1.1.1.6
-  ocelli snmp translate -On IF-MIB::ifHCInOctets.1";
+  ocelli snmp translate -On IF-MIB::ifHCInOctets.1
+  ocelli snmp translate -Of sysName.0";
 
 /// What `ocelli snmp` can do.
 #[derive(Debug, Subcommand)]
@@ -78,7 +81,7 @@ pub(crate) enum SnmpCommand {
 /// `-O`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PrintOptions {
-    /// How to print: n s S q Q v t x a e U.
+    /// How to print: n f s S q Q v t x a e U.
     #[arg(short = 'O', default_value = "", value_name = "LETTERS", value_parser = Style::parse)]
     style: Style,
 }

@@ -19,6 +19,8 @@ use crate::ber::{BerError, Reader, integer};
 pub(crate) const NAMES_TOLD_MAX: usize = 16;
 /// Bytes of one line of a dump.
 const LINE_BYTES: usize = 16;
+/// Bytes of a dump between two wider gaps.
+const GROUP_BYTES: usize = 4;
 /// `msgVersion` of v3; the others have a community.
 const VERSION_3: i32 = 3;
 
@@ -238,9 +240,14 @@ impl fmt::Display for MaskedPacket {
             let (mut hex, mut text) = (String::new(), String::new());
             for (offset, byte) in bytes.iter().enumerate() {
                 let is_hidden = self.is_hidden(start + offset);
+                hex.push_str(match offset {
+                    0 => "",
+                    offset if offset % GROUP_BYTES == 0 => "  ",
+                    _ => " ",
+                });
                 hex.push_str(&match is_hidden {
-                    true => "** ".to_owned(),
-                    false => format!("{byte:02X} "),
+                    true => "**".to_owned(),
+                    false => format!("{byte:02X}"),
                 });
                 text.push(
                     match (is_hidden, byte.is_ascii_graphic() || *byte == b' ') {
@@ -250,7 +257,7 @@ impl fmt::Display for MaskedPacket {
                     },
                 );
             }
-            writeln!(formatter, "{start:04}: {hex:<48} {text}")?;
+            writeln!(formatter, "{start:04}: {hex:<54}{text}")?;
         }
         Ok(())
     }

@@ -93,16 +93,23 @@ const NAMES: &[Known] = names![
     "BGP4-MIB" "bgp" [1 3 6 1 2 1 15],
     "BRIDGE-MIB" "dot1dBridge" [1 3 6 1 2 1 17],
     "HOST-RESOURCES-MIB" "host" [1 3 6 1 2 1 25],
+    "HOST-RESOURCES-MIB" "hrSystem" [1 3 6 1 2 1 25 1],
     "HOST-RESOURCES-MIB" "hrSystemUptime" [1 3 6 1 2 1 25 1 1],
     "HOST-RESOURCES-MIB" "hrSystemProcesses" [1 3 6 1 2 1 25 1 6],
+    "HOST-RESOURCES-MIB" "hrStorage" [1 3 6 1 2 1 25 2],
     "HOST-RESOURCES-MIB" "hrMemorySize" [1 3 6 1 2 1 25 2 2],
     "HOST-RESOURCES-MIB" "hrStorageTable" [1 3 6 1 2 1 25 2 3],
+    "HOST-RESOURCES-MIB" "hrStorageEntry" [1 3 6 1 2 1 25 2 3 1],
     "HOST-RESOURCES-MIB" "hrStorageDescr" [1 3 6 1 2 1 25 2 3 1 3],
     "HOST-RESOURCES-MIB" "hrStorageAllocationUnits" [1 3 6 1 2 1 25 2 3 1 4],
     "HOST-RESOURCES-MIB" "hrStorageSize" [1 3 6 1 2 1 25 2 3 1 5],
     "HOST-RESOURCES-MIB" "hrStorageUsed" [1 3 6 1 2 1 25 2 3 1 6],
+    "HOST-RESOURCES-MIB" "hrDevice" [1 3 6 1 2 1 25 3],
+    "HOST-RESOURCES-MIB" "hrProcessorTable" [1 3 6 1 2 1 25 3 3],
+    "HOST-RESOURCES-MIB" "hrProcessorEntry" [1 3 6 1 2 1 25 3 3 1],
     "HOST-RESOURCES-MIB" "hrProcessorLoad" [1 3 6 1 2 1 25 3 3 1 2],
     "IF-MIB" "ifMIB" [1 3 6 1 2 1 31],
+    "IF-MIB" "ifMIBObjects" [1 3 6 1 2 1 31 1],
     "IF-MIB" "ifXTable" [1 3 6 1 2 1 31 1 1],
     "IF-MIB" "ifXEntry" [1 3 6 1 2 1 31 1 1 1],
     "IF-MIB" "ifName" [1 3 6 1 2 1 31 1 1 1 1],
@@ -127,7 +134,10 @@ const NAMES: &[Known] = names![
     "IF-MIB" "ifStackTable" [1 3 6 1 2 1 31 1 2],
     "IF-MIB" "ifTableLastChange" [1 3 6 1 2 1 31 1 5],
     "ENTITY-MIB" "entityMIB" [1 3 6 1 2 1 47],
+    "ENTITY-MIB" "entityMIBObjects" [1 3 6 1 2 1 47 1],
+    "ENTITY-MIB" "entityPhysical" [1 3 6 1 2 1 47 1 1],
     "ENTITY-MIB" "entPhysicalTable" [1 3 6 1 2 1 47 1 1 1],
+    "ENTITY-MIB" "entPhysicalEntry" [1 3 6 1 2 1 47 1 1 1 1],
     "ENTITY-MIB" "entPhysicalDescr" [1 3 6 1 2 1 47 1 1 1 1 2],
     "ENTITY-MIB" "entPhysicalClass" [1 3 6 1 2 1 47 1 1 1 1 5],
     "ENTITY-MIB" "entPhysicalName" [1 3 6 1 2 1 47 1 1 1 1 7],
@@ -138,11 +148,17 @@ const NAMES: &[Known] = names![
     "SNMPv2-SMI" "enterprises" [1 3 6 1 4 1],
     "CISCO-SMI" "cisco" [1 3 6 1 4 1 9],
     "UCD-SNMP-MIB" "ucdavis" [1 3 6 1 4 1 2021],
+    "UCD-SNMP-MIB" "laTable" [1 3 6 1 4 1 2021 10],
+    "UCD-SNMP-MIB" "laEntry" [1 3 6 1 4 1 2021 10 1],
     "UCD-SNMP-MIB" "laLoad" [1 3 6 1 4 1 2021 10 1 3],
     "JUNIPER-SMI" "juniperMIB" [1 3 6 1 4 1 2636],
     "NET-SNMP-MIB" "netSnmp" [1 3 6 1 4 1 8072],
     "ARISTA-SMI-MIB" "arista" [1 3 6 1 4 1 30065],
     "SNMPv2-SMI" "snmpV2" [1 3 6 1 6],
+    "SNMPv2-SMI" "snmpModules" [1 3 6 1 6 3],
+    "SNMP-FRAMEWORK-MIB" "snmpFrameworkMIB" [1 3 6 1 6 3 10],
+    "SNMP-FRAMEWORK-MIB" "snmpFrameworkMIBObjects" [1 3 6 1 6 3 10 2],
+    "SNMP-FRAMEWORK-MIB" "snmpEngine" [1 3 6 1 6 3 10 2 1],
     "SNMP-FRAMEWORK-MIB" "snmpEngineID" [1 3 6 1 6 3 10 2 1 1],
     "SNMP-FRAMEWORK-MIB" "snmpEngineBoots" [1 3 6 1 6 3 10 2 1 2],
     "SNMP-FRAMEWORK-MIB" "snmpEngineTime" [1 3 6 1 6 3 10 2 1 3],
@@ -181,6 +197,19 @@ pub(crate) fn find(oid: &Oid) -> Option<(&'static Known, &[u32])> {
         .iter()
         .filter_map(|known| Some((known, oid.arcs().strip_prefix(known.arcs)?)));
     named.min_by_key(|(_, rest)| rest.len())
+}
+
+/// The name of each arc from the root on, `.iso.org.dod.…`; the number of one that has none.
+pub(crate) fn full(oid: &Oid) -> String {
+    let arcs = oid.arcs();
+    let mut text = String::new();
+    for depth in 1..=arcs.len() {
+        let named = NAMES.iter().find(|known| known.arcs == &arcs[..depth]);
+        let number = || arcs[depth - 1].to_string();
+        text.push('.');
+        text.push_str(&named.map_or_else(number, |known| known.name.to_owned()));
+    }
+    text
 }
 
 #[cfg(test)]

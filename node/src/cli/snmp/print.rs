@@ -19,6 +19,8 @@ const HEX_OCTETS_IN_LINE: usize = 16;
 pub(crate) struct Style {
     /// `n`: OIDs in numbers.
     is_numeric: bool,
+    /// `f`: names of all arcs from the root on.
+    is_full: bool,
     /// `s`: names without their module.
     is_short: bool,
     /// `q`: neither `=` nor type.
@@ -43,6 +45,7 @@ impl Style {
         for letter in letters.chars() {
             match letter {
                 'n' => style.is_numeric = true,
+                'f' => style.is_full = true,
                 's' | 'S' => style.is_short = letter == 's',
                 'q' => style.is_quick = true,
                 'Q' => style.is_quiet = true,
@@ -53,7 +56,7 @@ impl Style {
                 'e' | 'U' => {}
                 _ => {
                     return Err(format!(
-                        "-O knows no {letter:?}; letters are n s S q Q v t x a e U"
+                        "-O knows no {letter:?}; letters are n f s S q Q v t x a e U"
                     ));
                 }
             }
@@ -75,6 +78,9 @@ impl Style {
     pub(crate) fn oid(self, oid: &Oid) -> String {
         if self.is_numeric {
             return format!(".{oid}");
+        }
+        if self.is_full {
+            return names::full(oid);
         }
         let Some((known, rest)) = names::find(oid) else {
             return format!(".{oid}");
@@ -259,6 +265,23 @@ mod tests {
         );
         check("n", "1.3.6.1.2.1.1.7.0", ".1.3.6.1.2.1.1.7.0 = INTEGER: 1");
         check("s", "1.3.6.1.2.1.1.7.0", "sysServices.0 = INTEGER: 1");
+        check(
+            "f",
+            "1.3.6.1.2.1.1.7.0",
+            ".iso.org.dod.internet.mgmt.mib-2.system.sysServices.0 = INTEGER: 1",
+        );
+        check(
+            "fQ",
+            "1.3.6.1.2.1.31.1.1.1.6.12",
+            ".iso.org.dod.internet.mgmt.mib-2.ifMIB.ifMIBObjects.ifXTable.ifXEntry.ifHCInOctets.12 \
+             = 1",
+        );
+        check(
+            "f",
+            "1.3.6.1.4.1.99999.1",
+            ".iso.org.dod.internet.private.enterprises.99999.1 = INTEGER: 1",
+        );
+        check("f", "2.1", ".2.1 = INTEGER: 1");
         check("nq", "1.3.6.1.2.1.1.7.0", ".1.3.6.1.2.1.1.7.0 1");
         check("vQ", "1.3.6.1.2.1.1.7.0", "1");
         check("", "1.3.6.1.3.7", "iso.3.6.1.3.7 = INTEGER: 1");

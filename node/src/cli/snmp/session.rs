@@ -20,6 +20,7 @@ use ocelli_snmp::usm::{AuthProtocol, Credentials, MasterKeyCache, PrivacyProtoco
 
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Streams;
+use crate::cli::snmp::dump::PacketDump;
 use crate::clock::RealClock;
 use crate::rng::RealRng;
 use crate::secrets::process_secrets;
@@ -71,6 +72,9 @@ pub(crate) struct SessionOptions {
     #[arg(short = 'r', default_value_t = 5, value_name = "COUNT")]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=7))]
     retries: u8,
+    /// Dump each datagram in hexadecimal on stderr; communities and v3 secrets print as `**`.
+    #[arg(short = 'd')]
+    dumps: bool,
 }
 
 /// A session and the engine that it lives on.
@@ -96,6 +100,7 @@ impl SessionOptions {
             engine_id: None,
             timeout: Duration::from_secs(1),
             retries: 2,
+            dumps: false,
         }
     }
 
@@ -128,9 +133,12 @@ impl SessionOptions {
         settings.tries = self.retries + 1;
         settings.is_bulk = transfer.is_bulk;
         settings.max_repetitions = transfer.max_repetitions;
-        let session = engine
+        let mut session = engine
             .session(settings)
             .map_err(|error| Failure::new(Exit::Failed, error))?;
+        if self.dumps {
+            session = session.traced(Rc::new(PacketDump::to_stderr()));
+        }
         Ok(Opened {
             session,
             address,
