@@ -249,8 +249,8 @@ impl Keeper {
                     error!(actor = kind, %name, "actor lost; a new one is made");
                     let mut residents = self.residents.borrow_mut();
                     if let Some(resident) = residents.get_mut(&name) {
-                        let (plan, memory) =
-                            (Arc::clone(&resident.plan), ResourceMemory::default());
+                        let plan = Arc::clone(&resident.plan);
+                        let memory = ResourceMemory::of_lost(&plan);
                         resident.actor = start_resource(plan, memory, &self.station);
                     }
                 }

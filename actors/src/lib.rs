@@ -18,6 +18,7 @@ mod lone_catalog;
 mod node;
 mod outlet;
 mod plan;
+mod plugin_breaker;
 mod probe;
 mod probe_alone;
 mod publish;
@@ -47,6 +48,7 @@ pub use plan::{
     EnrichmentInstance, NamedCredential, PairMemory, PairSetting, PairStatus, PluginCounters,
     PluginCounts, PollingInstance, ResourceMemory, ResourcePlan,
 };
+pub use plugin_breaker::PluginBreaker;
 pub use probe::{ProbeOrder, ProbeRefused, ProbeReport, ProbeStep, Probed};
 pub use probe_alone::{AloneParts, probe_alone};
 pub use recall::{RecallError, Recalled, recall};

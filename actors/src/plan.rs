@@ -6,17 +6,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ocelli_config::DeviceSettings;
-use ocelli_model::gap::GapKind;
+use ocelli_model::gap::{Gap, GapKind};
 use ocelli_model::rate::RateState;
 use ocelli_model::resource::{DeviceKey, Resource};
 use ocelli_model::slot::{Epoch, SlotMs};
 use ocelli_plugins::enrichment::Enrichment;
 use ocelli_plugins::polling::Polling;
 use ocelli_snmp::engine::Credential;
+
+use crate::plugin_breaker::PluginBreaker;
 
 /// Gap causes are counted by their number; the largest is far below.
 const GAP_NUMBERS: usize = 64;
@@ -31,6 +33,8 @@ pub struct PollingInstance {
     pub plugin: Arc<dyn Polling>,
     /// What it did; lives on over a reload.
     pub counters: Arc<PluginCounters>,
+    /// Parks it while its runs fail everywhere.
+    pub breaker: PluginBreaker,
     /// UDP port for resources that name none.
     pub port: Option<u16>,
     /// Longest wait for one reply, if it has one of its own.
@@ -79,18 +83,35 @@ pub struct PairSetting {
 pub struct PairStatus {
     /// 0: none yet.
     batch_slot_ms: AtomicI64,
+    /// The last slot that is a batch or in a gap; 0: none yet.
+    last_slot_ms: AtomicI64,
+    /// Interval of that slot.
+    interval_ms: AtomicU32,
     /// Number of the cause; 0: the last slot is a batch, or there is none yet.
     gap: AtomicU8,
 }
 
 impl PairStatus {
-    pub(crate) fn batch(&self, slot: SlotMs) {
+    pub(crate) fn batch(&self, slot: SlotMs, interval_ms: u32) {
         self.batch_slot_ms.store(slot.0, Ordering::Relaxed);
         self.gap.store(0, Ordering::Relaxed);
+        self.ended(slot, interval_ms);
     }
 
-    pub(crate) fn gap(&self, kind: GapKind) {
-        self.gap.store(kind as u8, Ordering::Relaxed);
+    pub(crate) fn gap(&self, gap: &Gap) {
+        self.gap.store(gap.cause.kind as u8, Ordering::Relaxed);
+        self.ended(gap.last, gap.interval_ms);
+    }
+
+    fn ended(&self, slot: SlotMs, interval_ms: u32) {
+        self.last_slot_ms.store(slot.0, Ordering::Relaxed);
+        self.interval_ms.store(interval_ms, Ordering::Relaxed);
+    }
+
+    /// The last slot that is accounted for, with its interval.
+    fn last(&self) -> Option<(SlotMs, u32)> {
+        let slot = self.last_slot_ms.load(Ordering::Relaxed);
+        (slot != 0).then(|| (SlotMs(slot), self.interval_ms.load(Ordering::Relaxed)))
     }
 
     /// The last slot with a batch.
@@ -150,6 +171,25 @@ pub struct ResourceMemory {
     pub is_drained: bool,
     /// Whether it was another origin's: the data directory is a copy or went back in time.
     pub is_rolled_back: bool,
+}
+
+impl ResourceMemory {
+    /// What is left of an actor that went without a word: where its slots ended, so that those
+    /// since then become a gap; no counters and no credential.
+    pub(crate) fn of_lost(plan: &ResourcePlan) -> Self {
+        let memory_of = |pair: &PairSetting| {
+            let (slot, interval_ms) = pair.status.last()?;
+            let memory = PairMemory {
+                last: Some((slot, interval_ms, plan.epoch)),
+                ..PairMemory::default()
+            };
+            Some((Arc::clone(&pair.instance.name), memory))
+        };
+        Self {
+            pairs: plan.pairs.iter().filter_map(memory_of).collect(),
+            ..Self::default()
+        }
+    }
 }
 
 // === Counters ===
@@ -243,5 +283,80 @@ impl PluginCounters {
             run_micros: of(&self.run_micros),
             gap_slots: GapKind::ALL.iter().filter_map(gap_of).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ocelli_config::sections::polling::PollingConfig;
+    use ocelli_config::{LoadOptions, Source, Sources, load};
+    use ocelli_model::gap::GapCause;
+    use ocelli_model::resource::ResourceFields;
+    use ocelli_plugins::profiles::ProfileLibrary;
+    use ocelli_plugins::registry;
+
+    use super::*;
+
+    /// A plan with one pair a name.
+    fn plan(names: &[&str]) -> ResourcePlan {
+        let section = |name: &&str| format!("[[polling]]\nname = \"{name}\"\nkind = \"host\"\n");
+        let mut sources = Sources::new();
+        let text: String = names.iter().map(section).collect();
+        sources.push(Source::file("/etc/ocelli/a.toml", text));
+        let options = LoadOptions {
+            hostname: "n1",
+            is_strict: true,
+        };
+        let config = load(sources, options).unwrap().config;
+        let resource = Resource::new(ResourceFields {
+            identity: ["dc1", "system", "host", "generic", "n1"].map(str::to_owned),
+            endpoint: "n1".to_owned(),
+            plugin: "node".to_owned(),
+            ..ResourceFields::default()
+        });
+        let resource = Arc::new(resource.unwrap());
+        let pair = |polling: &PollingConfig| PairSetting {
+            instance: Arc::new(PollingInstance {
+                name: polling.name().as_str().into(),
+                plugin: registry::polling(polling, &ProfileLibrary::built_in()).unwrap(),
+                counters: Arc::default(),
+                breaker: PluginBreaker::default(),
+                port: None,
+                timeout: None,
+            }),
+            interval_ms: 60_000,
+            deadline_permille: 900,
+            status: Arc::default(),
+        };
+        ResourcePlan {
+            device: resource.device_key(),
+            epoch: Epoch {
+                generation: 3,
+                index: 9,
+            },
+            from: SlotMs(0),
+            pairs: config.pollings.iter().map(pair).collect(),
+            enrichments: Vec::new(),
+            settings: Arc::new(ocelli_config::device_settings(&config, |_| false)),
+            credentials: Vec::new(),
+            resource,
+        }
+    }
+
+    #[test]
+    fn a_lost_actor_leaves_where_the_slots_of_each_pair_ended() {
+        let plan = plan(&["batches", "gaps", "new"]);
+        plan.pairs[0].status.batch(SlotMs(60_000), 60_000);
+        plan.pairs[1].status.batch(SlotMs(60_000), 60_000);
+        let cause = GapCause::from(GapKind::Timeout);
+        let mut gap = Gap::of_slot(SlotMs(120_000), 30_000, plan.epoch, cause);
+        gap.last = SlotMs(180_000);
+        plan.pairs[1].status.gap(&gap);
+        let left = ResourceMemory::of_lost(&plan);
+        let last = |name: &str| left.pairs.get(name).and_then(|memory| memory.last);
+        assert_eq!(last("batches"), Some((SlotMs(60_000), 60_000, plan.epoch)));
+        assert_eq!(last("gaps"), Some((SlotMs(180_000), 30_000, plan.epoch)));
+        assert_eq!(last("new"), None, "it owes no slot");
+        assert!(!left.is_drained, "the gap is one of an unplanned end");
     }
 }

@@ -11,10 +11,13 @@
 //! swapped in whole only by a run that succeeded.
 
 use std::collections::BTreeMap;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Addr, AsyncContext, SpawnHandle};
+use ocelli_model::breaker::Gate;
 use ocelli_model::clock::Monotonic;
 use ocelli_model::gap::{Gap, GapCause, GapKind};
 use ocelli_model::resource::Resource;
@@ -36,6 +39,7 @@ use crate::station::Station;
 use crate::supervise::{Core, Ending, Guarded, Life, spawn, start};
 use crate::wheel::WakeKey;
 
+mod breaker;
 mod follow;
 pub(crate) mod learn;
 mod noticed;
@@ -104,6 +108,8 @@ struct InProgress {
     plugin: Arc<str>,
     slot: SlotMs,
     began: Monotonic,
+    /// What the plugin's breaker said of it.
+    gate: Gate,
     handle: SpawnHandle,
 }
 
@@ -297,8 +303,11 @@ impl ResourceCore {
         let Some(setting) = self.setting(name).cloned() else {
             return;
         };
-        setting.instance.counters.run_started();
         let began = self.station.clock.monotonic();
+        let gate = setting.instance.breaker.gate(began);
+        if gate != Gate::Parked {
+            setting.instance.counters.run_started();
+        }
         let plugin = Arc::clone(&setting.instance.name);
         let asking = Asking {
             plan: Arc::clone(&self.plan),
@@ -317,7 +326,10 @@ impl ResourceCore {
             log: None,
         };
         let name = Arc::clone(&plugin);
-        let run = Box::pin(collection.run());
+        let run: Pin<Box<dyn Future<Output = Collected>>> = match gate {
+            Gate::Parked => Box::pin(ready(Collected::failed(breaker::PARKED))),
+            Gate::Run | Gate::Try => Box::pin(collection.run()),
+        };
         let handle = spawn(life, run, move |core: &mut Self, outcome, life| {
             core.run_ended(&plugin, slot, outcome, life);
         });
@@ -325,6 +337,7 @@ impl ResourceCore {
             plugin: name,
             slot,
             began,
+            gate,
             handle,
         });
     }
@@ -345,6 +358,7 @@ impl ResourceCore {
             && let Some(setting) = self.setting(plugin)
         {
             setting.instance.counters.run_ended(now.since(run.began));
+            self.judge_plugin(&run, &outcome, now);
         }
         let (end, collected) = match outcome {
             Ok(collected) => {
@@ -416,7 +430,7 @@ impl ResourceCore {
         match published {
             Ok(()) => {
                 kept.memory.last = Some((of_slot.last, of_slot.interval_ms, of_slot.epoch));
-                setting.status.batch(of_slot.last);
+                setting.status.batch(of_slot.last, of_slot.interval_ms);
                 if let Some(cause) = kept.last_gap.take() {
                     let (resource, cause) = (self.plan.resource.id(), cause.as_str());
                     info!(%resource, %plugin, slot = of_slot.first.0, cause, "batches again");
@@ -432,7 +446,7 @@ impl ResourceCore {
     fn emit_gap(&mut self, plugin: &Arc<str>, gap: Gap) {
         if let Some(setting) = self.setting(plugin) {
             setting.instance.counters.gap(gap.cause.kind, gap.slots());
-            setting.status.gap(gap.cause.kind);
+            setting.status.gap(&gap);
         }
         let resource = self.plan.resource.id();
         let kept = self.pairs.entry(Arc::clone(plugin)).or_default();

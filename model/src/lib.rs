@@ -4,6 +4,7 @@
 //! clocks, randomness; those come in as arguments.
 
 pub mod batch;
+pub mod breaker;
 pub mod catalog;
 pub mod clock;
 pub mod codec;

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ocelli_actors::{
-    CredentialSet, DiscoveryInstance, LoneCatalog, PluginCounters, PollingInstance, Recalled,
-    Runtime, RuntimeParts, Site, SiteParts, SitePolling, SystemLookup, recall,
+    CredentialSet, DiscoveryInstance, LoneCatalog, PluginBreaker, PluginCounters, PollingInstance,
+    Recalled, Runtime, RuntimeParts, Site, SiteParts, SitePolling, SystemLookup, recall,
 };
 use ocelli_bus::decoder::{Record, record_of};
 use ocelli_bus::payload::Payload;
@@ -203,6 +203,7 @@ fn site_with(pollings: usize) -> Arc<Site> {
                 name: config.name().as_str().into(),
                 plugin: Fake::new(temper),
                 counters: Arc::new(PluginCounters::default()),
+                breaker: PluginBreaker::default(),
                 port: None,
                 timeout: None,
             }),
@@ -281,6 +282,8 @@ struct Follower {
     reader: Reader,
     resolver: Resolver,
     records: Vec<Record>,
+    /// Kinds of events, in their order.
+    events: Vec<String>,
 }
 
 type PairName = (String, String);
@@ -293,6 +296,7 @@ impl Follower {
             reader,
             resolver: Resolver::new(),
             records: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -315,9 +319,10 @@ impl Follower {
                     }
                     let record =
                         record_of(entry.stream(), entry.view(), body, &mut self.resolver).unwrap();
-                    // What is told of crashes belongs to no pair.
-                    if record.kind != EntryKind::Event {
-                        self.records.push(record);
+                    match &record.payload {
+                        // What is told of crashes belongs to no pair.
+                        Payload::Event(event) => self.events.push(event.kind.clone()),
+                        _ => self.records.push(record),
                     }
                 }
             }
@@ -413,6 +418,7 @@ async fn slots_tile_beside_bad_neighbours_and_over_a_planned_restart() {
             // A machine under load may stand still for half a slot; the slots tile all the same.
             _ if gap.cause.kind == GapKind::Overload => continue,
             Some("silent") => GapKind::Overrun,
+            Some("panicking") if gap.cause.kind == GapKind::Parked => continue,
             Some("panicking") => GapKind::PluginError,
             other => panic!("a gap of {other:?}: {gap:?}"),
         };
@@ -465,6 +471,41 @@ async fn slots_tile_beside_bad_neighbours_and_over_a_planned_restart() {
         );
     }
     again.stop().await;
+}
+
+#[actix::test]
+async fn a_plugin_that_panics_everywhere_is_parked_with_an_event_and_no_other_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(directory.path()).await;
+    let mut follower = Follower::new(&node.bus);
+    let parked = |records: &[Record]| -> Vec<PairName> {
+        let is_parked = |record: &&Record| match &record.payload {
+            Payload::Gap(gap) => gap.cause.kind == GapKind::Parked,
+            _ => false,
+        };
+        records.iter().filter(is_parked).map(pair_of).collect()
+    };
+    follower
+        .read_until(|records| parked(records).len() >= 2 * RESOURCES)
+        .await;
+    let seen = counting_pairs().map(|pair| batches_of(&follower.records, &pair));
+    let seen: usize = seen.max().unwrap();
+    // The desk of events writes by itself; what comes later shows that it had its turn.
+    follower
+        .read_until(|records| counting_pairs().all(|pair| batches_of(records, &pair) > seen + 1))
+        .await;
+    assert!(
+        follower.events.iter().any(|kind| kind == "plugin_parked"),
+        "{:?}",
+        follower.events
+    );
+    assert!(
+        parked(&follower.records)
+            .iter()
+            .all(|(_, plugin)| plugin == "panicking")
+    );
+    assert_tiled(&follower.records);
+    node.stop().await;
 }
 
 #[actix::test]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ocelli_actors::{
-    CredentialSet, DiscoveryInstance, EnrichmentInstance, OWN_SOURCE, PluginCounters,
-    PollingInstance, Site, SiteEnrichment, SiteParts, SitePolling,
+    CredentialSet, DiscoveryInstance, EnrichmentInstance, OWN_SOURCE, PluginBreaker,
+    PluginCounters, PollingInstance, Site, SiteEnrichment, SiteParts, SitePolling,
 };
 use ocelli_config::sections::discovery::{DiscoveryConfig, EnrichmentConfig};
 use ocelli_config::sections::polling::PollingConfig;
@@ -122,6 +122,7 @@ fn site_polling(
             name: name.into(),
             plugin,
             counters: Arc::clone(counters.entry(name.to_owned()).or_default()),
+            breaker: PluginBreaker::default(),
             port: port.map(|port| port.get()),
             timeout: timeout.map(|timeout| timeout.get()),
         }),

@@ -104,7 +104,7 @@ impl NodeView for AssembledView {
                     .map(ToString::to_string)
                     .unwrap_or_default(),
                 resources: followed.resources.values().filter(is_polled).count(),
-                parked: parked.get(name).cloned(),
+                parked: self.why_parked(&site, name),
                 rolled_back: rolled_back.get(name).cloned(),
             });
         }
@@ -317,6 +317,21 @@ impl NodeView for AssembledView {
 }
 
 impl AssembledView {
+    /// Why a polling plugin is parked: it could not be made, or its breaker is open.
+    fn why_parked(&self, site: &Site, name: &str) -> Option<String> {
+        if let Some(reason) = self.parked.load().get(name) {
+            return Some(reason.clone());
+        }
+        let mut pollings = site.pollings.iter();
+        let polling = pollings.find(|polling| *polling.instance.name == *name)?;
+        let tries_at = polling.instance.breaker.state().tries_at()?;
+        let seconds = tries_at.since(self.clock.monotonic()).as_secs();
+        Some(format!(
+            "its runs fail on every resource (see its event plugin_parked); one is tried in \
+             {seconds} s"
+        ))
+    }
+
     /// Resources that other nodes poll, as their last batches show them.
     fn heard_of(&self) -> BTreeMap<String, ResourceView> {
         let mut all = BTreeMap::new();
