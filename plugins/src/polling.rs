@@ -88,6 +88,12 @@ pub trait Polling: Send + Sync {
     /// How the schema's counters are made of the source columns that it reads.
     fn rate_plan(&self) -> &Arc<RatePlan>;
 
+    /// Stable hash of what it does beyond its section of the configuration: the text of its
+    /// profile. Another one at a reload is a change that is tried first.
+    fn revision(&self) -> u128 {
+        self.schema().content_hash()
+    }
+
     /// Namespaces of enrichment that it reads.
     fn namespaces(&self) -> &[String];
 

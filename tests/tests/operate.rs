@@ -305,6 +305,8 @@ fn a_source_that_halves_is_held_shown_approved_and_then_applied() {
     let hash = held["hash"].as_str().unwrap();
     let (code, _, said) = ask(&node, &["discovery", "approve", "cmdb", "--hash", hash]);
     assert_eq!(code, 0, "{said}");
+    let told = format!("accepted {hash} (0 added, 0 changed, 10 removed)");
+    assert!(said.contains(&told), "{said}");
     resources(10);
     wait_for("the set to be in force", PATIENCE, || {
         let status = node.client.json("/v1/status")?;
@@ -398,4 +400,37 @@ fn reload_shows_validates_applies_and_rolls_a_failing_plugin_back() {
     }
     let after = slot(0);
     slot(after);
+}
+
+#[test]
+fn a_profile_that_reads_nothing_any_more_is_rolled_back_though_the_configuration_is_the_same() {
+    let folder = tempdir().unwrap();
+    let simulator = simulate(folder.path(), "127.6.3.1", 1);
+    let built_in =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/profiles/interfaces.ocelli.yaml");
+    let good = std::fs::read_to_string(built_in).unwrap();
+    let profile = folder.path().join("mine.ocelli.yaml");
+    std::fs::write(&profile, &good).unwrap();
+    let config = switches(&simulator.resources).replace("\"interfaces\"\nevery", "\"mine\"\nevery");
+    let node = Node::start(folder.path(), &config);
+    wait_for("a batch", PATIENCE, || {
+        let values = node.client.json("/v1/values")?;
+        (!values["items"].as_array()?.is_empty()).then_some(())
+    });
+
+    std::fs::write(&profile, good.replace(": 1.3.6.1.2.1.", ": 1.3.6.1.3.9.")).unwrap();
+    let (code, out, said) = ask(&node, &["reload", "-o", "json"]);
+    assert_eq!(code, 3, "{out}{said}");
+    let report = json(&out);
+    assert_eq!(
+        report["changes"][0],
+        "polling \"interfaces\": its profile changed"
+    );
+    assert_eq!(report["trials"][0]["rolled_back"], true, "{out}");
+
+    let harmless = good.replace("description: IF-MIB", "description: The IF-MIB");
+    std::fs::write(&profile, harmless).unwrap();
+    let (code, out, said) = ask(&node, &["reload", "-o", "json"]);
+    assert_eq!(code, 0, "{out}{said}");
+    assert_eq!(json(&out)["trials"][0]["rolled_back"], false, "{out}");
 }

@@ -40,6 +40,8 @@ pub struct Profile {
     pub schema: Arc<Schema>,
     /// How counters are made of source columns.
     pub rates: Arc<RatePlan>,
+    /// Stable hash of the text that it was made of.
+    pub revision: u128,
 }
 
 /// The parts of one group.
@@ -100,6 +102,7 @@ impl NativeProfile {
             plan: Arc::new(plan),
             schema: Arc::new(schema),
             rates: Arc::new(rates),
+            revision: self.revision,
         })
     }
 }

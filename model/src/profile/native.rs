@@ -5,6 +5,8 @@
 //! In: the untyped tree of `yaml`. Out: [`NativeProfile`], or every [`Diagnostic`] found.
 //! Invariant: a file with a fault is refused as a whole: ours are strict, foreign ones are not.
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use super::diagnostic::{Code, Diagnostic, Place};
 use super::expression::Expression;
 use super::plan::{Format, MissingPlan, ValueMap};
@@ -31,6 +33,8 @@ pub struct NativeProfile {
     pub(crate) file: String,
     pub(crate) name: String,
     pub(crate) groups: Vec<NativeGroup>,
+    /// Hash of the text.
+    pub(crate) revision: u128,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +102,10 @@ impl NativeProfile {
         let mut reader = Reader::default();
         let profile = read_profile(&mut reader, &root, file);
         match profile {
-            Some(profile) if reader.findings.is_empty() => Ok(profile),
+            Some(mut profile) if reader.findings.is_empty() => {
+                profile.revision = xxh3_128(text.as_bytes());
+                Ok(profile)
+            }
             _ => Err(reader.into_diagnostics(file)),
         }
     }
@@ -135,6 +142,7 @@ fn read_profile(reader: &mut Reader, root: &yaml::Node, file: &str) -> Option<Na
         file: file.to_owned(),
         name: name?.value,
         groups,
+        revision: 0,
     })
 }
 

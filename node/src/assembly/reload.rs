@@ -1,7 +1,8 @@
 //! Another configuration for a running node: what would change, a trial, the change.
 //!
-//! Does: tell the difference; run a changed polling plugin once on a resource that it reads well
-//! now, and keep the plugin as it was if the trial fails; apply the rest. Does not: read files.
+//! Does: tell the difference; run a polling plugin whose section or profile changed once on a
+//! resource that it reads well now, and keep the plugin as it was if the trial fails; apply the
+//! rest. Does not: read files.
 //! In: a loaded configuration. Out: [`ReloadReport`].
 //! Invariant: a configuration that cannot be assembled changes nothing.
 
@@ -126,9 +127,13 @@ impl Node {
         }
         self.access.reload(&config)?;
         let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
-        report.trials = self
-            .try_out(&site, &changed_pollings(&site, &changes))
-            .await;
+        let redone = redone_pollings(&site, &before);
+        let told = redone
+            .iter()
+            .map(|name| format!("polling {name:?}: its profile changed"));
+        report.changes.extend(told);
+        let changed = changed_pollings(&site, &changes);
+        report.trials = self.try_out(&site, &(&changed | &redone)).await;
         let failed = report.trials.iter().filter_map(|trial| {
             let failure = trial.failure.clone()?;
             Some((trial.plugin.clone(), failure))
@@ -197,6 +202,22 @@ impl Node {
         };
         followed.resources.values().find(is_fine).cloned()
     }
+}
+
+/// Polling plugins that do something else than before although their section may say the same:
+/// another text of their profile.
+fn redone_pollings(new: &Site, before: &Site) -> BTreeSet<String> {
+    let revision_of = |site: &Site, name: &str| {
+        let mut pollings = site.pollings.iter();
+        let polling = pollings.find(|polling| *polling.instance.name == *name)?;
+        Some(polling.instance.plugin.revision())
+    };
+    let names = new.pollings.iter().map(|polling| &*polling.instance.name);
+    let redone = names.filter(|name| {
+        let (old, new) = (revision_of(before, name), revision_of(new, name));
+        old.is_some() && old != new
+    });
+    redone.map(str::to_owned).collect()
 }
 
 /// Polling plugins that were there before and have other values now.

@@ -32,7 +32,7 @@ Exit codes: 0 nothing is held, 3 a set is held, 4 no such discovery";
 
 const APPROVE_EXAMPLES: &str = "\
 Examples:
-  ocelli discovery approve cmdb                  accept what is held now
+  ocelli discovery approve cmdb                  accept what is held now, and tell what it was
   ocelli discovery approve cmdb --hash 5f1c…     only if it is still what `diff` has shown
 
 Exit codes: 0 accepted, 1 nothing is held or another set is, 4 no such discovery";
@@ -198,13 +198,15 @@ fn difference_rows(item: &Value) -> Vec<Value> {
 fn approve(args: &ApproveArgs, streams: &mut Streams) -> Result<Exit, Failure> {
     let client = args.connect.client()?;
     let name = &args.name;
-    let answer = block_on(async {
+    let (answer, told) = block_on(async {
+        let seen = get(&client, name).await?;
         let hash = match &args.hash {
             Some(hash) => hash.clone(),
-            None => held_hash(&get(&client, name).await?, name)?,
+            None => held_hash(&seen, name)?,
         };
         let path = format!("/v1/discovery/{name}/approve");
-        client.post(&path, &json!({"hash": hash}), PATIENCE).await
+        let answer = client.post(&path, &json!({"hash": hash}), PATIENCE).await?;
+        Ok::<_, Failure>((answer, approved_words(&seen, &hash)))
     })?;
     let columns = &[column("APPROVED", "approved")];
     if !matches!(args.output.format, Format::Table | Format::Wide) {
@@ -216,8 +218,20 @@ fn approve(args: &ApproveArgs, streams: &mut Streams) -> Result<Exit, Failure> {
         };
         streams.list(args.output.format, &listing)?;
     }
-    streams.say(format!("{name}: accepted; its source is read again now"));
+    streams.say(format!(
+        "{name}: accepted {told}; its source is read again now"
+    ));
     Ok(Exit::Done)
+}
+
+/// The set that was accepted, as it was seen just before: the node refuses any other.
+fn approved_words(seen: &Value, hash: &str) -> String {
+    if cell_text(seen, "held.hash") != hash {
+        return hash.to_owned();
+    }
+    let count = |sort: &str| cell_text(seen, &format!("difference.{sort}.count"));
+    let (added, changed, removed) = (count("added"), count("changed"), count("removed"));
+    format!("{hash} ({added} added, {changed} changed, {removed} removed)")
 }
 
 fn held_hash(item: &Value, name: &str) -> Result<String, Failure> {

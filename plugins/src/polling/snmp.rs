@@ -122,6 +122,10 @@ impl Polling for SnmpPolling {
         &self.profile.rates
     }
 
+    fn revision(&self) -> u128 {
+        self.profile.revision
+    }
+
     fn namespaces(&self) -> &[String] {
         &self.namespaces
     }
