@@ -229,18 +229,18 @@ fn the_kept_block_is_still_read_as_what_was_written() {
 #[test]
 fn the_corpus_of_the_fuzz_targets_is_what_is_written() {
     let (_, definitions, data) = encode();
-    check_file("fuzz/corpus/block/data", &data);
+    check_file("../tests/fuzz/corpus/block/data", &data);
     for (name, batch) in ["whole", "mixed", "partial"].iter().zip(batches()) {
         let rows = u8::try_from(batch.groups[0].len()).unwrap();
         let mut seed = vec![u8::from(batch.partial.is_some()), rows];
         BatchEncoder::default().encode(&batch, &mut seed).unwrap();
-        check_file(&format!("fuzz/corpus/body/{name}"), &seed);
+        check_file(&format!("../tests/fuzz/corpus/body/{name}"), &seed);
     }
     let view = BlockView::parse(&definitions).unwrap();
     let bodies = view.bodies().unwrap();
     for (index, entry) in view.entries().enumerate() {
         check_file(
-            &format!("fuzz/corpus/definition/{index}"),
+            &format!("../tests/fuzz/corpus/definition/{index}"),
             bodies.of(&entry),
         );
     }

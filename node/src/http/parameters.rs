@@ -238,7 +238,39 @@ fn bad(message: &str) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_query_and_body_are_parameters_or_an_error(
+            query in "(group|filter|from|limit|dimension.a|x)?[=&%+~,.a-fA-F0-9_\\-]{0,80}",
+            body in proptest::collection::vec(any::<u8>(), 0..120),
+            is_object in any::<bool>(),
+        ) {
+            const KNOWN: &[&str] = &["from", "limit", "rebase", "dimension."];
+            let request = TestRequest::with_uri(&format!("/v1/samples?{query}")).to_http_request();
+            let body = match is_object {
+                true => [b"{\"from\":", body.as_slice(), b"}"].concat(),
+                false => body,
+            };
+            let Ok(given) = Parameters::of_query(&request, KNOWN) else {
+                return Ok(());
+            };
+            for given in [Some(given.clone()), given.with_body(&body, KNOWN).ok()] {
+                let Some(given) = given else {
+                    continue;
+                };
+                let now = WallMs(i64::MAX / 2);
+                drop((given.selection(), given.time("from", now), given.switch("rebase")));
+                if let Ok(limit) = given.number("limit", (7, 500)) {
+                    prop_assert!((1..=500).contains(&limit));
+                }
+            }
+        }
+    }
 
     #[test]
     fn times_are_read_in_each_of_their_forms() {

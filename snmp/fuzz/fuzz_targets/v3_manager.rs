@@ -1,7 +1,0 @@
-//! Feeds any bytes to `entries::v3_manager`.
-//!
-//! Does: bind libFuzzer to the entry. Does not: check anything itself.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocelli_snmp_fuzz::entries::v3_manager(bytes));
