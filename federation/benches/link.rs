@@ -9,6 +9,8 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads real clocks")]
 
+mod support;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,12 +22,9 @@ use ocelli_federation::identity::SERVER_NAME;
 use ocelli_federation::link::{
     DialFacts, Link, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts, WelcomeFacts, reset_key_of,
 };
-use ocelli_model::clock::{Clock, Monotonic, Sleep, WallMs};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
-use rustix::time::{ClockId, clock_gettime};
-use rustls::RootCertStore;
-use rustls::server::WebPkiClientVerifier;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use support::cards::{Authority, Card};
+use support::node::RealClock;
+use support::{load, quantile, thread_cpu};
 use tokio::sync::oneshot;
 
 /// Bytes of a round.
@@ -38,70 +37,15 @@ const SAMPLE_BYTES: f64 = 3.2;
 /// Samples a second that the budget is stated for.
 const SAMPLES: f64 = 1e6;
 
+/// Longest wait for an orderly end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 const REGION: &str = "ocelli://mesh/region/emea/r1";
 const SITE: &str = "ocelli://mesh/site/dc1/a";
 
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn monotonic(&self) -> Monotonic {
-        Monotonic(u64::try_from(self.0.elapsed().as_nanos()).unwrap())
-    }
-
-    fn wall(&self) -> WallMs {
-        WallMs(0)
-    }
-
-    fn sleep_until(&self, at: Monotonic) -> Sleep {
-        Box::pin(tokio::time::sleep(at.since(self.monotonic())))
-    }
-}
-
-/// TLS of both sides of both nodes.
-struct Card {
-    server: rustls::ServerConfig,
-    client: rustls::ClientConfig,
-}
-
 fn cards() -> [Card; 2] {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(params.self_signed(&key).unwrap().der().clone())
-        .unwrap();
-    let (issuer, roots) = (Issuer::new(params, key), Arc::new(roots));
-    [REGION, SITE].map(|uri| {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![SERVER_NAME.to_owned()]).unwrap();
-        params
-            .subject_alt_names
-            .push(SanType::URI(uri.try_into().unwrap()));
-        let leaf = params.signed_by(&key, &issuer).unwrap().der().clone();
-        card(vec![leaf], &key, &roots)
-    })
-}
-
-fn card(chain: Vec<CertificateDer<'static>>, key: &KeyPair, roots: &Arc<RootCertStore>) -> Card {
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = &[&rustls::version::TLS13];
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider));
-    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(tls)
-        .unwrap()
-        .with_client_cert_verifier(verifier.build().unwrap())
-        .with_single_cert(chain.clone(), key.clone_key())
-        .unwrap();
-    let client = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(tls)
-        .unwrap()
-        .with_root_certificates(Arc::clone(roots))
-        .with_client_auth_cert(chain, key)
-        .unwrap();
-    Card { server, client }
+    let authority = Authority::new();
+    [REGION, SITE].map(|uri| authority.card(uri))
 }
 
 fn options(uri: &str) -> MeshOptions {
@@ -119,7 +63,7 @@ fn options(uri: &str) -> MeshOptions {
         },
         links_per_address_max: 8,
         reset_key: reset_key_of(uri.as_bytes()),
-        clock: Arc::new(RealClock(Instant::now())),
+        clock: RealClock::start(),
     }
 }
 
@@ -129,15 +73,6 @@ struct Cost {
     sender: f64,
     receiver: f64,
     wall: f64,
-}
-
-fn cpu_seconds() -> f64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(now.tv_sec).unwrap(),
-        u32::try_from(now.tv_nsec).unwrap(),
-    )
-    .as_secs_f64()
 }
 
 /// Runs an end on a thread of its own; its CPU seconds.
@@ -150,7 +85,7 @@ fn on_thread(
             .build()
             .unwrap();
         end(&runtime);
-        cpu_seconds()
+        thread_cpu().as_secs_f64()
     })
 }
 
@@ -176,7 +111,7 @@ fn link_round(cards: &Arc<[Card; 2]>, block_bytes: usize) -> Cost {
     let receive = move |runtime: &tokio::runtime::Runtime| {
         runtime.block_on(async {
             let (endpoint, mut offers) =
-                MeshEndpoint::open(options(REGION), &up[0].server).unwrap();
+                MeshEndpoint::open(options(REGION), &up[0].server()).unwrap();
             tell.send(endpoint.local_address().unwrap()).unwrap();
             let facts = WelcomeFacts {
                 origin: OriginId(2),
@@ -194,21 +129,24 @@ fn link_round(cards: &Arc<[Card; 2]>, block_bytes: usize) -> Cost {
     };
     let send = move |runtime: &tokio::runtime::Runtime| {
         runtime.block_on(async {
-            let (endpoint, _offers) = MeshEndpoint::open(options(SITE), &down[1].server).unwrap();
+            let (endpoint, _offers) = MeshEndpoint::open(options(SITE), &down[1].server()).unwrap();
             let facts = DialFacts {
                 origin: OriginId(1),
                 role: Role::Uplink,
             };
             let address = told.await.unwrap();
             let link = endpoint
-                .dial(address, &down[1].client, facts)
+                .dial(address, &down[1].client(), facts)
                 .await
                 .unwrap();
             let block = Bytes::from(vec![0x5a; block_bytes]);
             for _ in 0..ROUND_BYTES.div_ceil(block_bytes) {
                 link.send_block(Channel::Live, block.clone()).await.unwrap();
             }
-            link.finish("over", Duration::from_secs(10)).await;
+            link.finish("over", PATIENCE).await;
+            // Without it the runtime ends before the close is on the wire, and the receiver waits
+            // for its idle time-out.
+            endpoint.shutdown(PATIENCE).await;
         });
     };
     cost(receive, send)
@@ -230,7 +168,7 @@ fn raw_round(cards: &Arc<[Card; 2]>, block_bytes: usize) -> Cost {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let receive = move |runtime: &tokio::runtime::Runtime| {
         runtime.block_on(async {
-            let tls = Arc::new(up[0].server.clone());
+            let tls = Arc::new(up[0].server());
             let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
             let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
             config.transport_config(transport());
@@ -249,7 +187,7 @@ fn raw_round(cards: &Arc<[Card; 2]>, block_bytes: usize) -> Cost {
     };
     let send = move |runtime: &tokio::runtime::Runtime| {
         runtime.block_on(async {
-            let tls = Arc::new(down[1].client.clone());
+            let tls = Arc::new(down[1].client());
             let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
             let mut config = quinn::ClientConfig::new(Arc::new(crypto));
             config.transport_config(transport());
@@ -271,13 +209,13 @@ fn raw_round(cards: &Arc<[Card; 2]>, block_bytes: usize) -> Cost {
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    quantile(&mut values, 0.5)
 }
 
 fn main() {
     let cards = Arc::new(cards());
     let mb = ROUND_BYTES as f64 / 1e6;
+    println!("load {}", load());
     for block_bytes in BLOCK_BYTES {
         let (mut links, mut raws) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {

@@ -11,8 +11,9 @@ use ocelli_model::clock::Monotonic;
 
 /// Smallest window, bytes. One block may always be on its way, however large.
 const WINDOW_BYTES_MIN: u64 = 64 * 1024;
-/// Delay that backfill may add to the shortest one seen.
-const DELAY_ADDED: Duration = Duration::from_millis(60);
+/// Delay that backfill may add to the shortest one seen, a hop: three of them, and the commits
+/// between, stay below the 120 ms that live data may take while a backlog drains (design §13).
+const DELAY_ADDED: Duration = Duration::from_millis(30);
 /// Delay at which the line counts as full whatever the shortest one was.
 const DELAY_MAX: Duration = Duration::from_secs(2);
 /// Time whose tokens a bucket holds.

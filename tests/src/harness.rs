@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 pub mod http;
 pub mod mesh;
 pub mod node;
+pub mod own_site;
 pub mod process;
 pub mod prometheus;
 pub mod relay;

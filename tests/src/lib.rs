@@ -4,6 +4,7 @@
 //! by any other crate. In: the tree and its binaries. Out: verdicts.
 
 pub mod harness;
+pub mod mesh_bed;
 pub mod mesh_simulation;
 pub mod record_lines;
 pub mod tidy;

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::harness::http::Client;
+use crate::record_lines::held_by;
 
 /// All records from the beginning; of the values one metric, which tells the verdicts and keeps
 /// the lines short.
@@ -147,11 +148,37 @@ impl Ledger {
                 break;
             }
         }
-        for pair in ledger.pairs.values_mut() {
+        ledger.sort();
+        ledger
+    }
+
+    /// All of interface plugins that a node of a mesh holds as the read begins, whatever its
+    /// sites' clocks say.
+    #[must_use]
+    pub fn read_held(client: &Client) -> Self {
+        let mut ledger = Self::default();
+        let held = held_by(client).unwrap_or_default();
+        for line in client.lines_up_to_pause(&format!("{RECORDS}bits_in")) {
+            let Ok(record) = serde_json::from_str::<Value>(&line) else {
+                continue;
+            };
+            let highest = record["origin"].as_str().and_then(|name| held.get(name));
+            if highest < record["seq"].as_u64().as_ref() {
+                break;
+            }
+            if record["plugin"] == "interfaces" {
+                ledger.take(&record);
+            }
+        }
+        ledger.sort();
+        ledger
+    }
+
+    fn sort(&mut self) {
+        for pair in self.pairs.values_mut() {
             pair.batches.sort_by_key(|batch| batch.slot_ms);
             pair.gaps.sort_by_key(|gap| gap.first_ms);
         }
-        ledger
     }
 
     fn take(&mut self, record: &Value) {

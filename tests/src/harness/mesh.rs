@@ -5,12 +5,15 @@
 //! nodes end when dropped.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use nix::sys::signal::Signal;
 use ocelli_federation::identity::{
-    AuthorityDirectory, DAY_MS, IssueOrder, NodeIdentity, NodeKey, Tier, write_key,
+    AuthorityDirectory, DAY_MS, IdentityMaterial, IdentitySettings, IssueOrder, NodeIdentity,
+    NodeKey, Tier, write_key,
 };
 use ocelli_model::clock::{Clock as _, WallMs};
 use ocelli_node::clock::RealClock;
@@ -35,6 +38,17 @@ pub struct MeshNode {
     /// UDP port of its links.
     pub quic: u16,
     folder: PathBuf,
+    environment: Environment,
+}
+
+/// Variables that a process gets beside the test's own.
+pub type Environment = Vec<(String, String)>;
+
+/// Files of a clone that was not started yet.
+#[derive(Debug)]
+pub struct ClonedFiles {
+    folder: PathBuf,
+    http: u16,
 }
 
 /// What a node is started with.
@@ -54,6 +68,7 @@ pub struct MeshNodeOptions {
 pub struct Mesh {
     folder: PathBuf,
     authority: AuthorityDirectory,
+    environments: BTreeMap<String, Environment>,
     /// Nodes by the name of their site.
     pub nodes: BTreeMap<String, MeshNode>,
 }
@@ -70,8 +85,47 @@ impl Mesh {
         Self {
             folder: folder.into(),
             authority: made.expect("a new folder takes an authority"),
+            environments: BTreeMap::new(),
             nodes: BTreeMap::new(),
         }
+    }
+
+    /// Variables of the node that will be started for `site`.
+    pub fn set_environment(&mut self, site: &str, environment: Environment) {
+        self.environments.insert(site.to_owned(), environment);
+    }
+
+    /// Where the files of a site's node lie, started or not.
+    #[must_use]
+    pub fn folder_of(&self, site: &str) -> PathBuf {
+        self.folder.join(site)
+    }
+
+    /// What a node of this tier and site shows and trusts, for one that runs inside the test.
+    ///
+    /// # Panics
+    /// If the folder takes no files.
+    #[must_use]
+    pub fn material(&self, tier: Tier, site: &str) -> IdentityMaterial {
+        let folder = self.folder_of(site);
+        std::fs::create_dir_all(&folder).expect("the test's folder takes folders");
+        let options = MeshNodeOptions {
+            tier,
+            site: site.to_owned(),
+            upstreams: Vec::new(),
+            config: String::new(),
+        };
+        self.issue(&folder, &options);
+        let settings = IdentitySettings {
+            certificate: folder.join("node.pem"),
+            key: folder.join("node-key.pem"),
+            roots: vec![self.folder.join("ca/root.pem")],
+            crl: None,
+            token: None,
+            renew: false,
+            directory: folder.join("identity"),
+        };
+        IdentityMaterial::read(&settings).expect("the files were just written")
     }
 
     /// Starts a node and waits until it is ready.
@@ -85,11 +139,14 @@ impl Mesh {
         let (http, quic) = (free_tcp_port(), free_udp_port());
         let text = self.text_of(&folder, options, (http, quic));
         std::fs::write(folder.join("ocelli.toml"), text).expect("the folder takes files");
+        let environment = self.environments.get(&options.site);
+        let environment = environment.cloned().unwrap_or_default();
         let mut node = MeshNode {
-            running: MeshNode::spawn(&folder),
+            running: MeshNode::spawn(&folder, &environment),
             client: Client::new(http),
             quic,
             folder,
+            environment,
         };
         node.wait_ready();
         self.nodes.insert(options.site.clone(), node);
@@ -151,9 +208,10 @@ impl Mesh {
 }
 
 impl MeshNode {
-    fn spawn(folder: &Path) -> Running {
+    fn spawn(folder: &Path, environment: &Environment) -> Running {
         let mut command = Command::new(built_binary("ocelli"));
         command
+            .envs(environment.iter().cloned())
             .args(["run", "--log", "json", "--config"])
             .arg(folder.join("ocelli.toml"));
         Running::start("ocelli", command, folder)
@@ -164,7 +222,7 @@ impl MeshNode {
     /// # Panics
     /// As [`Mesh::start`].
     pub fn start_again(&mut self) {
-        self.running = Self::spawn(&self.folder);
+        self.running = Self::spawn(&self.folder, &self.environment);
         self.wait_ready();
     }
 
@@ -192,6 +250,64 @@ impl MeshNode {
         Running::start("twice", command, &folder)
     }
 
+    /// Adds to the configuration of the running node and has it read again.
+    ///
+    /// # Panics
+    /// If the folder takes no files.
+    pub fn add_config(&mut self, text: &str) {
+        let path = self.folder.join("ocelli.toml");
+        let before = std::fs::read_to_string(&path).expect("it was started with it");
+        std::fs::write(path, before + text).expect("the folder takes files");
+        self.running.signal(Signal::SIGHUP);
+    }
+
+    /// A copy of the files of a stopped node, as a cloned machine has them: its `origin` file says
+    /// that it stands where it was written.
+    ///
+    /// # Panics
+    /// If the files are not there, or the folder takes none.
+    #[must_use]
+    pub fn clone_files(&self) -> ClonedFiles {
+        let folder = self.folder.with_extension("clone");
+        copy_folder(&self.folder, &folder);
+        let origin = folder.join("data/origin");
+        let text = std::fs::read_to_string(&origin).expect("a data directory has one");
+        let place = |path: &Path| place_of(path).expect("the file stands");
+        let (from, to) = (place(&self.data_dir().join("origin")), place(&origin));
+        let moved = text.replace(&from.0, &to.0).replace(&from.1, &to.1);
+        assert!(
+            moved != text,
+            "{text} does not say that it stands at {from:?}"
+        );
+        std::fs::write(&origin, moved).expect("the folder takes files");
+        let http = free_tcp_port();
+        let path = folder.join("ocelli.toml");
+        let text = std::fs::read_to_string(&path).expect("the copy has it");
+        let spelt = |path: &Path| path.display().to_string();
+        let text = text.replace(&spelt(&self.data_dir()), &spelt(&folder.join("data")));
+        let listens = self.client.url("").replace("http://", "");
+        let text = text.replace(&listens, &format!("127.0.0.1:{http}"));
+        std::fs::write(&path, text).expect("the folder takes files");
+        ClonedFiles { folder, http }
+    }
+
+    /// The clone, started.
+    ///
+    /// # Panics
+    /// As [`Mesh::start`].
+    #[must_use]
+    pub fn start_clone(&self, files: ClonedFiles) -> Self {
+        let mut node = Self {
+            running: Self::spawn(&files.folder, &self.environment),
+            client: Client::new(files.http),
+            quic: self.quic,
+            folder: files.folder,
+            environment: self.environment.clone(),
+        };
+        node.wait_ready();
+        node
+    }
+
     /// The data directory.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
@@ -213,4 +329,30 @@ impl MeshNode {
             },
         );
     }
+}
+
+/// Copies a folder with all that is in it, whose place must not be within it.
+///
+/// # Panics
+/// If a file cannot be copied.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("the test's folder takes folders");
+    for entry in std::fs::read_dir(from).expect("the folder is there") {
+        let entry = entry.expect("the folder can be listed");
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().expect("a file has a kind");
+        if kind.is_dir() {
+            copy_folder(&source, &target);
+        } else if kind.is_file() {
+            std::fs::copy(source, target).expect("the test's folder takes files");
+        }
+    }
+}
+
+/// Where a file stands, as the `origin` file spells it: inode and time of birth.
+fn place_of(path: &Path) -> Option<(String, String)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let born = metadata.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let birth = format!("[{},{}]", born.as_secs(), born.subsec_nanos());
+    Some((format!("\"inode\":{}", metadata.ino()), birth))
 }
