@@ -102,6 +102,8 @@ pub(crate) struct PairKept {
     pub(crate) publisher: Publisher,
     /// The cause of the last slot's gap; `None` after a batch. For logging changes alone.
     last_gap: Option<GapKind>,
+    /// Names that rows of the last run shared, told already.
+    tied: Vec<String>,
 }
 
 struct InProgress {
@@ -399,7 +401,11 @@ impl ResourceCore {
         let is_changed = self.device.note(session.credential, said, now);
         self.session = (!is_changed).then(|| Rc::clone(session));
         let next = is_changed.then(|| self.device.credential(&self.plan));
-        for event in noticed::events_of(&self.plan, collected, session, next.flatten()) {
+        let mut unknown = Vec::new();
+        let kept = self.pairs.get_mut(plugin);
+        let tied = kept.map_or(&mut unknown, |kept| &mut kept.tied);
+        let next = next.flatten();
+        for event in noticed::events_of(&self.plan, collected, session, next, tied) {
             let events = &self.station.supervision.events;
             events.report_of(&self.plan.resource, Some(plugin), event);
         }
