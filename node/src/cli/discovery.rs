@@ -91,7 +91,7 @@ const LIST_COLUMNS: &[Column] = &[
     column("STATE", "state"),
     column("RESOURCES", "resources"),
     column("WOULD REMOVE", "held.removed"),
-    column("LAST RUN S", "last_run_s"),
+    column("LAST RUN", "last_run_s"),
     wide("FINISHED S", "finished_s"),
     wide("REFUSED", "refused"),
     wide("REASON", "held.reason|failure.reason|parked"),

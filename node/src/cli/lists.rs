@@ -34,6 +34,10 @@ Examples:
   ocelli gaps list --cause timeout --from -1h
   ocelli gaps list --plugin interfaces -o json";
 
+const GAP_EXAMPLES: &str = "\
+Examples:
+  ocelli gaps get 'dc1/network/switch/cisco/switch1|interfaces|…' -o yaml";
+
 const EVENTS_EXAMPLES: &str = "\
 Examples:
   ocelli events list                             what happened, oldest first
@@ -80,6 +84,9 @@ pub(crate) enum GapsCommand {
     /// List slots without data, with their causes.
     #[command(after_help = GAPS_EXAMPLES)]
     List(GapsArgs),
+    /// Show one range of such slots, by the id that the list shows with -o wide.
+    #[command(after_help = GAP_EXAMPLES)]
+    Get(GetArgs),
 }
 
 /// `ocelli events …`
@@ -206,6 +213,7 @@ const GAP_COLUMNS: &[Column] = &[
     wide("REASON", "reason"),
     wide("SEQ", "seq"),
     wide("ORIGIN", "origin"),
+    wide("ID", "id"),
 ];
 
 /// Runs `ocelli resources …`.
@@ -214,12 +222,7 @@ pub(crate) fn resources(command: ResourcesCommand, streams: &mut Streams) -> Res
         ResourcesCommand::List(args) => {
             list(&args, "/v1/resources", &[], (RESOURCE_COLUMNS, streams))
         }
-        ResourcesCommand::Get(args) => {
-            let client = args.connect.client()?;
-            let path = format!("/v1/resources/{}", args.name);
-            let item = block_on(client.get(&path, &[]))?;
-            show_item(&item, RESOURCE_COLUMNS, args.output.format, streams)
-        }
+        ResourcesCommand::Get(args) => get(&args, "/v1/resources", (RESOURCE_COLUMNS, streams)),
     }
 }
 
@@ -227,18 +230,16 @@ pub(crate) fn resources(command: ResourcesCommand, streams: &mut Streams) -> Res
 pub(crate) fn plugins(command: PluginsCommand, streams: &mut Streams) -> Result<Exit, Failure> {
     match command {
         PluginsCommand::List(args) => list(&args, "/v1/plugins", &[], (PLUGIN_COLUMNS, streams)),
-        PluginsCommand::Get(args) => {
-            let client = args.connect.client()?;
-            let path = format!("/v1/plugins/{}", args.name);
-            let item = block_on(client.get(&path, &[]))?;
-            show_item(&item, PLUGIN_COLUMNS, args.output.format, streams)
-        }
+        PluginsCommand::Get(args) => get(&args, "/v1/plugins", (PLUGIN_COLUMNS, streams)),
     }
 }
 
 /// Runs `ocelli gaps …`.
 pub(crate) fn gaps(command: GapsCommand, streams: &mut Streams) -> Result<Exit, Failure> {
-    let GapsCommand::List(args) = command;
+    let args = match command {
+        GapsCommand::List(args) => args,
+        GapsCommand::Get(args) => return get(&args, "/v1/gaps", (GAP_COLUMNS, streams)),
+    };
     let given = [
         ("plugin", &args.plugin),
         ("cause", &args.cause),
@@ -257,12 +258,7 @@ pub(crate) fn gaps(command: GapsCommand, streams: &mut Streams) -> Result<Exit, 
 pub(crate) fn events(command: EventsCommand, streams: &mut Streams) -> Result<Exit, Failure> {
     let args = match command {
         EventsCommand::List(args) => args,
-        EventsCommand::Get(args) => {
-            let client = args.connect.client()?;
-            let path = format!("/v1/events/{}", args.name);
-            let item = block_on(client.get(&path, &[]))?;
-            return show_item(&item, EVENT_COLUMNS, args.output.format, streams);
-        }
+        EventsCommand::Get(args) => return get(&args, "/v1/events", (EVENT_COLUMNS, streams)),
     };
     let given = [
         ("kind", &args.kind),
@@ -340,6 +336,17 @@ pub(crate) async fn pages(
             _ => return Ok((items, false)),
         }
     }
+}
+
+fn get(
+    args: &GetArgs,
+    path: &str,
+    (columns, streams): (&[Column], &mut Streams),
+) -> Result<Exit, Failure> {
+    let client = args.connect.client()?;
+    let path = format!("{path}/{}", args.name);
+    let item = block_on(client.get(&path, &[]))?;
+    show_item(&item, columns, args.output.format, streams)
 }
 
 /// One item: two columns for people, the item itself for machines.

@@ -8,12 +8,18 @@
 use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
+use ocelli_model::clock::WallMs;
+use ocelli_model::rfc3339::rfc3339_of;
+use ocelli_model::unix_seconds::UnixSeconds;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
 
 /// Characters of one cell of a table; `wide` has no such limit.
 const CELL_CHARS_MAX: usize = 60;
+/// Fields that are times, in milliseconds and in seconds.
+const TIMES_MS: [&str; 3] = ["time_ms", "slot_ms", "last_slot_ms"];
+const TIMES_S: [&str; 1] = ["last_run_s"];
 
 /// Forms of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -199,7 +205,8 @@ impl Streams {
             .filter(|column| is_wide || !column.is_wide)
             .collect();
         let cell = |item: &Value, column: &Column| {
-            let text = cell_text(item, column.field);
+            let text = time_text(item, column.field);
+            let text = text.unwrap_or_else(|| cell_text(item, column.field));
             if text.is_empty() {
                 String::from("-")
             } else {
@@ -279,6 +286,17 @@ pub fn cell_text(item: &Value, field: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()
+}
+
+/// The time in UTC that a table shows in the place of a number; machines get the number.
+fn time_text(item: &Value, field: &str) -> Option<String> {
+    let value = item.get(field)?;
+    let time = match field {
+        _ if TIMES_MS.contains(&field) => WallMs(value.as_i64()?),
+        _ if TIMES_S.contains(&field) => UnixSeconds::new(value.as_f64()?)?.to_wall(),
+        _ => return None,
+    };
+    Some(rfc3339_of(time))
 }
 
 fn shortened(text: &str, is_wide: bool) -> String {

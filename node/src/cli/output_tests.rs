@@ -117,3 +117,44 @@ fn a_reader_that_has_gone_ends_the_command_quietly() {
         "{words}"
     );
 }
+
+#[test]
+fn tables_show_times_and_machines_get_numbers() {
+    let columns = &[
+        column("FIRST", "slot_ms"),
+        column("RUN", "last_run_s"),
+        column("EVERY", "interval_ms"),
+    ];
+    let items = [
+        json!({
+            "slot_ms": 1_769_842_800_250_i64,
+            "last_run_s": 1_769_842_801.5,
+            "interval_ms": 5_000,
+        }),
+        json!({ "slot_ms": null, "last_run_s": null, "interval_ms": 5_000 }),
+    ];
+    let check = |format, expected: &str| {
+        let kept = Kept::default();
+        let mut streams = Streams::new(Box::new(kept.clone()), Box::new(Kept::default()));
+        let listing = Listing {
+            columns,
+            items: &items,
+            document: None,
+        };
+        streams.list(format, &listing).unwrap();
+        assert_eq!(
+            String::from_utf8(kept.0.borrow().clone()).unwrap(),
+            expected
+        );
+    };
+    check(
+        Format::Table,
+        "FIRST                 RUN                   EVERY\n\
+         2026-01-31T07:00:00Z  2026-01-31T07:00:01Z  5000\n\
+         -                     -                     5000\n",
+    );
+    check(
+        Format::Csv,
+        "slot_ms,last_run_s,interval_ms\r\n1769842800250,1769842801.5,5000\r\n,,5000\r\n",
+    );
+}
