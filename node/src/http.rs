@@ -18,6 +18,7 @@ use ocelli_model::clock::Clock;
 use rustls::ServerConfig;
 
 pub mod access;
+mod body;
 mod control;
 mod cursors;
 pub mod device_metrics;
@@ -56,8 +57,6 @@ const WORKERS: usize = 2;
 const CONNECTIONS_MAX: usize = 1_024;
 /// Waiting connections in the kernel.
 const BACKLOG: u32 = 256;
-/// Largest request body: a cursor in a POST (design: 1 MiB).
-const BODY_BYTES_MAX: usize = 1 << 20;
 /// A client sends its request head within this time or is cut off.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection is kept so long.
@@ -119,7 +118,7 @@ pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHt
         App::new()
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(policy))
-            .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            .app_data(web::PayloadConfig::new(body::BODY_BYTES_MAX))
             .app_data(
                 web::JsonConfig::default()
                     .error_handler(|error, _| ApiError::of_body(&error.into()).into()),

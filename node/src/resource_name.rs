@@ -1,7 +1,9 @@
 //! What a name on the command line means among resources.
 //!
-//! Does: find by whole identity, else `site/id`, id or endpoint; list candidates where none or
-//! several answer. Does not: know sysName. In: resources and a name. Out: one, or [`NameError`].
+//! Does: find by whole identity, else id, else `site/id`, else endpoint; list candidates where none
+//! or several answer. Does not: know sysName. In: resources and a name. Out: one, or [`NameError`].
+//! A path has lost the percent signs of an identity by the time it is here, so that an identity
+//! without them is taken as well.
 
 use std::sync::Arc;
 
@@ -61,10 +63,13 @@ pub fn find(resources: &[Arc<Resource>], name: &str) -> Result<Arc<Resource>, Na
     if let Some(resource) = resources.iter().find(is_whole) {
         return Ok(Arc::clone(resource));
     }
-    let found: Vec<_> = resources
-        .iter()
-        .filter(|resource| answers_to(resource, name))
-        .collect();
+    let mut found: Vec<&Arc<Resource>> = Vec::new();
+    for is_named in NAMES {
+        found = resources.iter().filter(|one| is_named(one, name)).collect();
+        if !found.is_empty() {
+            break;
+        }
+    }
     let shown = |found: &[&Arc<Resource>]| {
         let first = found.iter().take(CANDIDATES_MAX);
         first.map(|resource| resource.id().to_string()).collect()
@@ -84,10 +89,27 @@ pub fn find(resources: &[Arc<Resource>], name: &str) -> Result<Arc<Resource>, Na
     }
 }
 
-fn answers_to(resource: &Resource, name: &str) -> bool {
+/// What else a resource goes by; the first under which any is found counts.
+const NAMES: [fn(&Resource, &str) -> bool; 4] = [
+    is_decoded_whole,
+    |resource, name| resource.id().id() == name,
+    |resource, name| {
+        let id = resource.id();
+        name.split_once('/') == Some((id.site(), id.id()))
+    },
+    |resource, name| resource.endpoint() == name,
+];
+
+fn is_decoded_whole(resource: &Resource, name: &str) -> bool {
     let id = resource.id();
-    let of_site = name.split_once('/');
-    of_site == Some((id.site(), id.id())) || id.id() == name || resource.endpoint() == name
+    let parts = [
+        id.site(),
+        id.class(),
+        id.subclass(),
+        id.resource_type(),
+        id.id(),
+    ];
+    parts.join("/") == name
 }
 
 /// Those whose id or endpoint holds the name, else the one whose id is spelt most alike.
@@ -130,6 +152,9 @@ mod tests {
             resource("dc1", "core1", "10.0.0.1"),
             resource("dc2", "core1", "10.0.0.2"),
             resource("dc1", "access7", "10.0.0.3"),
+            resource("dc/3", "a/b 5%", "10.0.0.4"),
+            resource("dc1", "core9", "10.0.0.5"),
+            resource("dc1", "edge1", "core9"),
         ];
         let check = |name: &str, expected: Result<&str, &str>| {
             let found = find(&all, name).map(|resource| resource.endpoint().to_owned());
@@ -141,6 +166,11 @@ mod tests {
             }
         };
         check("access7", Ok("10.0.0.3"));
+        // An id goes before an endpoint.
+        check("core9", Ok("10.0.0.5"));
+        check("dc%2F3/network/switch/generic/a%2Fb 5%25", Ok("10.0.0.4"));
+        check("dc/3/network/switch/generic/a/b 5%", Ok("10.0.0.4"));
+        check("a/b 5%", Ok("10.0.0.4"));
         check("10.0.0.2", Ok("10.0.0.2"));
         check("dc2/core1", Ok("10.0.0.2"));
         check("dc1/network/switch/generic/core1", Ok("10.0.0.1"));

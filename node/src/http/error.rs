@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::json;
 
-use super::BODY_BYTES_MAX;
+use super::body::BODY_BYTES_MAX;
 
 /// A refused or failed request.
 #[derive(Debug)]
@@ -98,7 +98,12 @@ impl ResponseError for ApiError {
             ..
         } = self;
         let error = json!({"error": {"code": code, "message": message, "hint": hint}});
-        HttpResponse::build(self.status).json(error)
+        let mut response = HttpResponse::build(self.status);
+        // What of the request is still to come is not read: the next one cannot be found behind it.
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            response.force_close();
+        }
+        response.json(error)
     }
 }
 

@@ -79,7 +79,7 @@ async fn event(
 
 fn matching(state: &ApiState, given: &Parameters) -> Result<Vec<EventRow>, ApiError> {
     let now = state.clock.wall();
-    let (from, to) = (given.time("from", now)?, given.time("to", now)?);
+    let (from, to) = given.span(now)?;
     let (kinds, site) = (given.many("kind"), given.one("site"));
     let severities = severities(given)?;
     let filter = given.filter()?;

@@ -71,7 +71,12 @@ async fn gap(
 ) -> Result<HttpResponse, ApiError> {
     let given = Parameters::of_query(&request, &[])?;
     let rows = matching(&state, &given)?;
-    let found = rows.iter().find(|row| id_of(row) == *id);
+    // The path has lost the percent signs of the resource.
+    let is_it = |row: &&GapRow| {
+        let own = id_of(row);
+        own == *id || decoded(&own) == *id
+    };
+    let found = rows.iter().find(is_it);
     let row = found.ok_or_else(|| {
         let message = format!("no gap {:?}", id.as_str());
         ApiError::not_found(&message, "list them with /v1/gaps; late data heals gaps")
@@ -81,7 +86,7 @@ async fn gap(
 
 fn matching(state: &ApiState, given: &Parameters) -> Result<Vec<GapRow>, ApiError> {
     let now = state.clock.wall();
-    let (from, to) = (given.time("from", now)?, given.time("to", now)?);
+    let (from, to) = given.span(now)?;
     let is_open_only = given.switch("open")?;
     let (plugin, site) = (given.one("plugin"), given.one("site"));
     let cause = known_cause(given)?;
@@ -185,6 +190,10 @@ fn id_of(row: &GapRow) -> String {
         .map_or("", |resource| resource.as_str());
     let plugin = row.plugin.as_deref().unwrap_or("");
     format!("{resource}|{plugin}|{:020}|{}", row.gap.first.0, row.origin)
+}
+
+fn decoded(id: &str) -> String {
+    id.replace("%2F", "/").replace("%25", "%")
 }
 
 fn json_of(row: &GapRow) -> Value {

@@ -1,7 +1,8 @@
 //! Who may ask: names and origins are checked, then who asks, then whether the route is theirs.
 //!
 //! Does: refuse names that a rebinding page would use and foreign pages; find the caller; look the
-//! route's row up. Does not: know tokens (`access`) or rows (`openapi`).
+//! route's row up; hand HEAD to the route of GET. Does not: know tokens (`access`) or rows
+//! (`openapi`), read bodies (`body`).
 //! In: a request head. Out: the request goes on with its caller, or an [`ApiError`].
 
 use std::any::Any;
@@ -18,7 +19,10 @@ use actix_web::{HttpMessage as _, HttpRequest, web};
 use arc_swap::ArcSwap;
 
 use super::access::{AccessList, Caller, Came, Proof, Rule, verdict};
-use super::{ApiError, ApiState, openapi, tls};
+use super::{ApiError, ApiState, body, openapi, tls};
+
+/// The route whose answer does not end.
+const ENDLESS: &str = "/v1/subscribe";
 
 /// What the listener knows of itself.
 #[derive(Debug, Clone)]
@@ -61,11 +65,17 @@ pub(super) fn peer_uid(request: &HttpRequest) -> Option<u32> {
 
 /// Runs before every route.
 pub(super) async fn check(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let caller = admit(&request)?;
     request.extensions_mut().insert(caller);
+    // The answer goes out without its body: the encoder knows what was asked. A stream has no end
+    // that one could wait for.
+    if *request.method() == Method::HEAD && request.path() != ENDLESS {
+        request.head_mut().method = Method::GET;
+    }
+    body::read(&mut request).await?;
     next.call(request).await
 }
 

@@ -183,6 +183,26 @@ impl Parameters {
         })
     }
 
+    /// `from` and `to`.
+    ///
+    /// # Errors
+    /// 400 for a text that is no time, and for an end before the beginning: it would hold nothing.
+    pub(super) fn span(&self, now: WallMs) -> Result<(Option<WallMs>, Option<WallMs>), ApiError> {
+        let (from, to) = (self.time("from", now)?, self.time("to", now)?);
+        if from.zip(to).is_some_and(|(from, to)| from > to) {
+            let message = format!(
+                "from is {:?}, which is after to, {:?}",
+                self.one("from").unwrap_or_default(),
+                self.one("to").unwrap_or_default()
+            );
+            return Err(ApiError::bad_request(
+                &message,
+                "write the earlier time as from",
+            ));
+        }
+        Ok((from, to))
+    }
+
     /// The filter that was given, and the caller's.
     ///
     /// # Errors
@@ -309,6 +329,34 @@ mod tests {
             "dimensions are not for every route"
         );
         assert!(given.checked(&["from", "dimension."]).is_ok());
+    }
+
+    #[test]
+    fn an_end_before_the_beginning_is_refused() {
+        let span = |from: &str, to: &str| {
+            let pairs = [("from", from), ("to", to)];
+            let given = pairs.iter().filter(|(_, text)| !text.is_empty());
+            let given = Parameters {
+                pairs: given
+                    .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                    .collect(),
+                narrow: None,
+            };
+            let span = given.span(WallMs(10_000));
+            span.map_err(|error| error.to_string())
+        };
+        assert_eq!(span("", ""), Ok((None, None)));
+        assert_eq!(span("-2s", ""), Ok((Some(WallMs(8_000)), None)));
+        assert_eq!(
+            span("4", "4"),
+            Ok((Some(WallMs(4_000)), Some(WallMs(4_000))))
+        );
+        let refused = span("-1s", "-2s").unwrap_err();
+        assert!(
+            refused.contains("from is \"-1s\", which is after to"),
+            "{refused}"
+        );
+        assert!(span("soon", "4").is_err());
     }
 
     #[test]

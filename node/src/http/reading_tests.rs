@@ -310,13 +310,77 @@ async fn a_body_that_is_too_large_is_an_error_like_all_others() {
     let node = node().await;
     with_server(&node, async |base| {
         let request = reqwest::Client::new().post(format!("{base}/v1/subscribe"));
-        let response = request.body(vec![b'1'; BODY_BYTES_MAX + 1]).send().await;
+        let response = request
+            .body(vec![b'1'; body::BODY_BYTES_MAX + 1])
+            .send()
+            .await;
         let response = response.unwrap();
         assert_eq!(response.status().as_u16(), 413);
         let error = parse(&response.text().await.unwrap())["error"].clone();
         assert_eq!(error["code"], "body_too_large");
         assert!(error["message"].as_str().unwrap().contains("1048576"));
         assert!(!error["hint"].as_str().unwrap().is_empty());
+    })
+    .await;
+}
+
+/// Nobody waits: each deadline is over at once.
+struct Hurried;
+
+impl Clock for Hurried {
+    fn monotonic(&self) -> ocelli_model::clock::Monotonic {
+        RealClock.monotonic()
+    }
+
+    fn wall(&self) -> WallMs {
+        RealClock.wall()
+    }
+
+    fn sleep_until(&self, _: ocelli_model::clock::Monotonic) -> ocelli_model::clock::Sleep {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What comes back for `request`, byte for byte.
+async fn raw(base: &str, request: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = base.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = request.replace("HOST", address);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[actix_rt::test]
+async fn a_body_that_does_not_come_is_cut_off() {
+    let mut node = node().await;
+    node.state.clock = Arc::new(Hurried);
+    with_server(&node, async |base| {
+        let head = "POST /v1/subscribe HTTP/1.1\r\nHost: HOST\r\nContent-Length: 9\r\n\r\n1~";
+        let answer = raw(&base, head).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.contains("\"body_timeout\""), "{answer}");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_head_is_answered_as_its_get_without_the_body() {
+    let node = node().await;
+    with_server(&node, async |base| {
+        let ask = async |path: &str| {
+            let head = format!("HEAD {path} HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n");
+            raw(&base, &head).await
+        };
+        for path in ["/livez", "/v1/gaps", "/metrics"] {
+            let answer = ask(path).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+            assert!(answer.ends_with("\r\n\r\n"), "{path}: {answer}");
+        }
+        let answer = ask("/v1/subscribe").await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     })
     .await;
 }

@@ -76,7 +76,7 @@ async fn samples(
 ) -> Result<HttpResponse, ApiError> {
     let given = Parameters::of_query(&request, &["dimension.", "from", "to", "limit", "format"])?;
     let now = state.clock.wall();
-    let (from, to) = (given.time("from", now)?, given.time("to", now)?);
+    let (from, to) = given.span(now)?;
     let limit = given.number("limit", SAMPLES_LIMIT)?;
     let is_csv = given.choice("format", &[("ndjson", false), ("csv", true)])?;
     let selection = given.selection()?;

@@ -65,9 +65,8 @@ enum Format {
 async fn subscribe(
     state: web::Data<ApiState>,
     request: HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
+    body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let body = body.map_err(|error| ApiError::of_body(&error))?;
     let given = Parameters::of_query(&request, &KNOWN)?.with_body(&body, &KNOWN)?;
     let accepts = request
         .headers()
