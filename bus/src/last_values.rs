@@ -158,6 +158,26 @@ impl LastValues {
         self.len() == 0
     }
 
+    /// How many last entries are of such origins.
+    #[must_use]
+    pub fn count(&self, is_meant: impl Fn(OriginId) -> bool) -> usize {
+        let inner = self.inner.read();
+        let entries = inner.entries.values();
+        entries.filter(|(_, entry)| is_meant(entry.origin)).count()
+    }
+
+    /// Forgets the last entries of origins that are gone for good; how many.
+    pub fn forget(&self, is_gone: impl Fn(OriginId) -> bool) -> usize {
+        let mut inner = self.inner.write();
+        let entries = inner.entries.iter();
+        let gone = entries.filter(|(_, (_, entry))| is_gone(entry.origin));
+        let gone: Vec<LastKey> = gone.map(|(key, _)| key.clone()).collect();
+        for key in &gone {
+            inner.remove(key);
+        }
+        gone.len()
+    }
+
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -32,6 +32,7 @@ pub use authority_directory::{
     AuthorityDirectory, DirectoryError, IssueOrder, Issued, random_serial,
 };
 pub use files::FileError;
+pub(crate) use files::{read as read_file, replace_public as replace_file};
 pub use joining::{JoiningError, NodeKey, NodeKeyError, joining_config};
 pub use ledger::{
     CERTIFICATE_DAYS, IssuedCertificate, Ledger, LedgerEntry, Proof, SignRefused, TOKENS_MAX,

@@ -151,6 +151,14 @@ events! {
     OriginChanged "origin_changed" Warning
         { origin: String, before: String, cause: String }
         "origin {before} ends here ({cause}); what is measured from now on has origin {origin}";
+    /// A person took the new data directory of a node below.
+    NodeAdopted "node_adopted" Info of(node)
+        { node: String, generation: u64, before: u64 }
+        "generation {generation} of {node} is adopted, after {before}: its records are taken";
+    /// A person said that a site or node below is gone for good.
+    NodeForgotten "node_forgotten" Info of(name)
+        { name: String, origins: u64 }
+        "{name} is forgotten with {origins} origins; what is held of it stays until retention";
     /// A device's engine boots went backwards.
     EngineBootsRegressed "engine_boots_regressed" Warning
         { before: u32, after: u32 }

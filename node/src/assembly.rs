@@ -15,6 +15,7 @@ pub mod mesh;
 pub mod node;
 mod notices;
 pub mod reload;
+pub mod roster;
 pub mod site;
 pub mod view;
 mod wanted;

@@ -18,11 +18,13 @@ mod config_resource;
 pub mod config_source;
 pub mod demo;
 mod discovery;
+mod doctor;
 pub mod exit;
 mod init;
 mod lists;
 pub mod logging;
 mod mesh;
+mod mesh_tree;
 pub mod output;
 pub mod poll;
 mod reading;
@@ -109,6 +111,8 @@ enum Command {
     Values(reading::ValuesArgs),
     /// Print data as it comes, from any point that the node still holds.
     Subscribe(reading::SubscribeArgs),
+    /// Look at everything that keeps a node from working.
+    Doctor(doctor::DoctorArgs),
     /// Print how a node is.
     Status(reading::StatusArgs),
     /// Ask a device by hand, with net-snmp's letters.
@@ -154,6 +158,7 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Plugins(command) => lists::plugins(command, streams),
         Command::Gaps(command) => lists::gaps(command, streams),
         Command::Events(command) => lists::events(command, streams),
+        Command::Doctor(args) => doctor::run(&args, streams),
         Command::Mesh(command) => mesh::mesh(command, streams),
         Command::Nodes(command) => mesh::nodes(command, streams),
         Command::Cursors(command) => mesh::cursors(command, streams),

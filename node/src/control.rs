@@ -5,10 +5,12 @@
 //! In: routes of the API. Out: [`ControlRequest`]s. Full: `REQUESTS_MAX` wait; more are refused.
 
 use ocelli_actors::{ApproveError, ProbeOrder, ProbeRefused, ProbeReport};
+use ocelli_federation::ingest::SecondGeneration;
 use ocelli_model::resource::ResourceId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assembly::reload::{ReloadError, ReloadReport};
+use crate::assembly::roster::{Forgotten, RosterOrderError};
 
 /// Requests that wait for the main thread: people make them, a few at one time.
 const REQUESTS_MAX: usize = 16;
@@ -32,6 +34,22 @@ pub enum ControlRequest {
         hash: u128,
         /// What came of it.
         answer: oneshot::Sender<Result<(), ApproveError>>,
+    },
+    /// Take the second generation of a site or node.
+    Adopt {
+        /// Site, or `SITE/NODE`.
+        name: String,
+        /// What came of it.
+        answer: oneshot::Sender<Result<Vec<SecondGeneration>, RosterOrderError>>,
+    },
+    /// Expect nothing more of a site or node.
+    Forget {
+        /// Site, or `SITE/NODE`.
+        name: String,
+        /// Only tell what it would be.
+        is_dry_run: bool,
+        /// What came of it.
+        answer: oneshot::Sender<Result<Forgotten, RosterOrderError>>,
     },
     /// Read the configuration again.
     Reload {

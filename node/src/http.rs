@@ -33,6 +33,7 @@ mod health;
 mod lines;
 mod links;
 mod list;
+mod mesh;
 mod metrics_route;
 mod nodes;
 mod openapi;
@@ -169,6 +170,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(events::routes)
         .configure(links::routes)
         .configure(metrics_route::routes)
+        .configure(mesh::routes)
         .configure(nodes::routes)
         .configure(openapi::routes);
 }

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod demo;
+pub mod doctor;
 pub mod http;
 pub mod poll_report;
 pub mod resource_name;

@@ -161,6 +161,16 @@ async fn carry_out(request: ControlRequest, options: &RunOptions, node: &mut Nod
         } => {
             answer.send(node.approve(&discovery, hash).await).ok();
         }
+        ControlRequest::Adopt { name, answer } => {
+            answer.send(node.adopt(&name).await).ok();
+        }
+        ControlRequest::Forget {
+            name,
+            is_dry_run,
+            answer,
+        } => {
+            answer.send(node.forget(&name, is_dry_run).await).ok();
+        }
         ControlRequest::Reload { is_dry_run, answer } => {
             let reloaded = reload(options, node, is_dry_run).await;
             if let Err(error) = &reloaded {

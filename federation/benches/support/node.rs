@@ -13,7 +13,7 @@ use ocelli_bus::record::{Seq, StreamId};
 use ocelli_bus::{Bus, BusOptions, OriginDescription};
 use ocelli_federation::FromPeers;
 use ocelli_federation::frame::{FEATURES, PROTOCOL, Role};
-use ocelli_federation::ingest::{IngestNode, OriginQuota, run_ingest};
+use ocelli_federation::ingest::{IngestNode, IngestParts, OriginQuota, run_ingest};
 use ocelli_federation::link::{
     DialFacts, Link, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts, Offers, QuicLink,
     WelcomeFacts, reset_key_of,
@@ -126,8 +126,14 @@ impl Node {
         let from_peers = Arc::new(FromPeers::default());
         let (audits, _none) = mpsc::channel(1);
         let quota_of = Box::new(|_, _: Option<&OriginDescription>| OriginQuota::default());
-        let (on, time) = (Arc::clone(&bus), Arc::<RealClock>::clone(&clock));
-        let ingest = IngestNode::new(on, time, Arc::clone(&from_peers), quota_of, audits);
+        let ingest = IngestNode::new(IngestParts {
+            bus: Arc::clone(&bus),
+            clock: Arc::<RealClock>::clone(&clock),
+            from_peers: Arc::clone(&from_peers),
+            quota_of,
+            audits,
+            roster: Arc::default(),
+        });
         Arc::new(Self {
             who,
             bus,

@@ -42,6 +42,8 @@ numbered! {
         Order = 5, "order";
         /// The disk or the queue above is full.
         Busy = 6, "busy";
+        /// A known node with a data directory that is new: a person must adopt it first.
+        SecondGeneration = 7, "second_generation";
     }
 }
 
@@ -51,10 +53,19 @@ impl RefusedReason {
     pub fn is_transient(self) -> bool {
         match self {
             Self::Scope | Self::Damaged => false,
-            Self::NeedsDefinitions | Self::Quota | Self::Order | Self::Busy | Self::Other(_) => {
-                true
-            }
+            Self::NeedsDefinitions
+            | Self::Quota
+            | Self::Order
+            | Self::Busy
+            | Self::SecondGeneration
+            | Self::Other(_) => true,
         }
+    }
+
+    /// Whether it ends only when a person does something, so that it is told loudly.
+    #[must_use]
+    pub fn needs_a_person(self) -> bool {
+        !self.is_transient() || self == Self::SecondGeneration
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn failed(
 }
 
 /// Reads a file of at most `bytes_max` bytes.
-pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
+pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(failed("read", path))?;
     read_open(file, path, bytes_max)
 }
@@ -111,6 +111,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileEr
     file.sync_all().map_err(failed("sync", beside))?;
     std::fs::rename(beside, path).map_err(failed("write", path))?;
     sync_parent(path)
+}
+
+/// The same for a file that everyone may see.
+pub(crate) fn replace_public(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    replace(path, bytes, MODE_PUBLIC)
 }
 
 /// Appends a line and waits until it is on disk.

@@ -355,7 +355,7 @@ impl IngestCore {
         let is_due = tally
             .reported
             .is_none_or(|last| now.since(last) >= REPORT_EVERY);
-        if is_due && !reason.is_transient() {
+        if is_due && reason.needs_a_person() {
             let count = std::mem::take(&mut tally.unreported);
             tally.reported = Some(now);
             let (origin, detail) = (stream.origin, detail.clone());

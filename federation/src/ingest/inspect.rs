@@ -1,6 +1,7 @@
 //! Whether a block says only what its sender may say, and only what can be understood.
 //!
-//! Does: check each entry of a block against the sender's scope and against lane 1.
+//! Does: check each entry of a block against the sender's scope and against lane 1; find whose plan
+//! a block is.
 //! Does not: check checksums (`bus::ForeignBlock`), order and quotas (`core`).
 //! In: a whole block, the sender's certificate, the definitions held. Out: nothing, or why not.
 //! Cost: one look-up an entry; bodies are opened on lane 1 only.
@@ -10,6 +11,7 @@ use ocelli_bus::definition::Definition;
 use ocelli_bus::record::{DefinitionId, EntryKind, Lane};
 use ocelli_bus::{Definitions, ForeignBlock};
 
+use super::roster::RosterKey;
 use crate::frame::RefusedReason;
 use crate::identity::PeerIdentity;
 
@@ -49,6 +51,28 @@ fn inspect_definitions(
         }
     }
     Ok(())
+}
+
+/// The generation under which a block of lane 1 gives the right to poll, if it does.
+pub(super) fn generation_of(block: &ForeignBlock) -> Option<u64> {
+    let is_plan = |entry: &&EntryView| entry.head.kind == EntryKind::Plan;
+    let is_lane_1 = block.stream().lane == Lane::Definitions;
+    let plan = block.entries().iter().find(is_plan).filter(|_| is_lane_1);
+    plan.map(|plan| plan.head.epoch.generation)
+}
+
+/// Site and node that a block of lane 1 says its origin is, if it does.
+pub(super) fn described_in(block: &ForeignBlock) -> Option<RosterKey> {
+    let is_lane_1 = block.stream().lane == Lane::Definitions;
+    let mut definitions = block.entries().iter().filter_map(|entry| {
+        let is_definition = is_lane_1 && entry.head.kind == EntryKind::Definition;
+        let body = is_definition.then(|| block.body(entry).ok())??;
+        Definition::decode(body).ok()
+    });
+    definitions.find_map(|definition| match definition {
+        Definition::Origin { site, node, .. } => Some((site, node)),
+        _ => None,
+    })
 }
 
 fn inspect_data(

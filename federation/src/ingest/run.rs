@@ -22,7 +22,8 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use super::core::IngestCore;
-use super::inspect::inspect;
+use super::judge::Judge;
+use super::roster::Roster;
 use super::types::{Arrived, BlockNumber, IngestEffect, IngestInput, IngestPolicy, OriginQuota};
 use crate::frame::{
     Channel, Control, Frame, RefusedBlock, RefusedReason, Role, StreamCoverage, StreamRanges,
@@ -67,6 +68,7 @@ pub struct IngestNode {
     quota_of: Box<QuotaOf>,
     audits: mpsc::Sender<Audit>,
     from_peers: Arc<FromPeers>,
+    roster: Arc<Roster>,
     /// Highest seq accepted of each stream, over all links.
     highest: Mutex<HashMap<StreamId, Seq>>,
     stored: broadcast::Sender<Stored>,
@@ -99,22 +101,33 @@ pub enum IngestEnd {
     BusClosed,
 }
 
+/// What an ingest needs of its node.
+pub struct IngestParts {
+    /// Where blocks are stored.
+    pub bus: Arc<Bus>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// What came from peers; the node's uplinks leave it to them.
+    pub from_peers: Arc<FromPeers>,
+    /// Quotas.
+    pub quota_of: Box<QuotaOf>,
+    /// Told of what is refused for good.
+    pub audits: mpsc::Sender<Audit>,
+    /// Which generations of sites are known.
+    pub roster: Arc<Roster>,
+}
+
 impl IngestNode {
-    /// What the links of this node share. Audits go to `audits`, quotas come from `quota_of`.
+    /// What the links of this node share.
     #[must_use]
-    pub fn new(
-        bus: Arc<Bus>,
-        clock: Arc<dyn Clock>,
-        from_peers: Arc<FromPeers>,
-        quota_of: Box<QuotaOf>,
-        audits: mpsc::Sender<Audit>,
-    ) -> Arc<Self> {
+    pub fn new(parts: IngestParts) -> Arc<Self> {
         Arc::new(Self {
-            bus,
-            clock,
-            quota_of,
-            audits,
-            from_peers,
+            bus: parts.bus,
+            clock: parts.clock,
+            quota_of: parts.quota_of,
+            audits: parts.audits,
+            from_peers: parts.from_peers,
+            roster: parts.roster,
             highest: Mutex::default(),
             stored: broadcast::Sender::new(STORED_MAX),
             next_link: Mutex::default(),
@@ -133,6 +146,7 @@ struct Shell {
     /// Blocks that wait for definitions, and those that the core just named.
     blocks: BTreeMap<BlockNumber, ForeignBlock>,
     answers: JoinSet<Answer>,
+    judge: Judge,
     /// Newly durable, told together.
     durable: BTreeMap<StreamId, SeqRanges>,
     controls: Vec<Control>,
@@ -193,6 +207,7 @@ impl Shell {
             next_block: 0,
             blocks: BTreeMap::new(),
             answers: JoinSet::new(),
+            judge: Judge::default(),
             durable: BTreeMap::new(),
             controls: Vec::new(),
             end: None,
@@ -406,7 +421,9 @@ impl Shell {
             reason,
             detail,
         };
-        if let Err(refusal) = inspect(&block, &peer, self.node.bus.definitions()) {
+        let held = (self.node.bus.definitions(), &*self.node.roster);
+        let now = self.node.clock.wall();
+        if let Err(refusal) = self.judge.judge(&block, &peer, held, now).await {
             return Some(rejected(refusal));
         }
         {

@@ -23,7 +23,7 @@ use super::UplinkCore;
 use super::types::{
     Connected, Delivered, Effect, Found, HeadCheck, Input, Purpose, Report, UplinkPolicy,
 };
-use crate::frame::{Channel, Control, Frame, StreamHead};
+use crate::frame::{Channel, Control, Frame, RefusedReason, StreamHead};
 use crate::from_peers::FromPeers;
 use crate::link::{CloseCode, Closed, Link, SendError};
 
@@ -265,6 +265,11 @@ impl Shell {
             }
             Control::Refused(refused) => {
                 let (stream, range, reason) = (refused.stream, refused.range, refused.reason);
+                if reason == RefusedReason::SecondGeneration {
+                    // Told at each try; the core tries less and less often.
+                    let (to, detail) = (&self.link.peer().identity, &refused.detail);
+                    tracing::error!(%to, %stream, detail, "records wait for a person above");
+                }
                 self.on(
                     Input::Refused {
                         stream,

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::frame::{Features, Hello, Role, Welcome};
-use crate::ingest::{Audit, IngestEnd, IngestNode, OriginQuota, run_ingest};
+use crate::ingest::{Audit, IngestEnd, IngestNode, IngestParts, OriginQuota, run_ingest};
 use crate::link::testing::{HandClock, peer};
 use crate::link::{MemoryFacts, MemorySwitches, memory_pair};
 
@@ -59,8 +59,14 @@ impl Node {
         let from_peers = Arc::new(FromPeers::default());
         let (send, audits) = mpsc::channel(8);
         let quota_of = Box::new(|_, _: Option<&OriginDescription>| OriginQuota::default());
-        let shared = (Arc::clone(&bus), clock.clone(), Arc::clone(&from_peers));
-        let ingest = IngestNode::new(shared.0, shared.1, shared.2, quota_of, send);
+        let ingest = IngestNode::new(IngestParts {
+            bus: Arc::clone(&bus),
+            clock: clock.clone(),
+            from_peers: Arc::clone(&from_peers),
+            quota_of,
+            audits: send,
+            roster: Arc::default(),
+        });
         let uri = format!("ocelli://mesh/{tier}/{site}/a");
         Self {
             uri,

@@ -21,7 +21,7 @@ use ocelli_config::sections::federation::OriginConfig;
 use ocelli_federation::FromPeers;
 use ocelli_federation::frame::{FEATURES, PROTOCOL};
 use ocelli_federation::identity::IdentityStore;
-use ocelli_federation::ingest::{Audit, IngestNode};
+use ocelli_federation::ingest::{Audit, IngestNode, IngestParts, OpenRosterError, Roster};
 use ocelli_federation::link::{
     MeshEndpoint, MeshOptions, NodeFacts, Offers, OpenEndpointError, RESET_KEY_BYTES,
 };
@@ -41,6 +41,8 @@ use diallers::Diallers;
 const LINKS_PER_ADDRESS_MAX: usize = 64;
 /// Subscriptions over links, of all who dial in: what HTTP has without a setting.
 const SUBSCRIPTIONS_MAX: usize = 256;
+/// What is known of the nodes below, in the data directory.
+const ROSTER_FILE: &str = "roster.json";
 /// Refusals that wait to be told; more are only counted.
 const AUDITS_MAX: usize = 64;
 /// Orders to the thread; a reload is one.
@@ -61,6 +63,9 @@ pub enum FederationError {
     /// A thread.
     #[error("cannot start the thread of links: {0}; raise the limit of threads")]
     Thread(#[from] std::io::Error),
+    /// What is known of the nodes below.
+    #[error(transparent)]
+    Roster(#[from] OpenRosterError),
 }
 
 /// What links need.
@@ -81,6 +86,7 @@ pub struct Federation {
     orders: mpsc::Sender<Order>,
     thread: Option<JoinHandle<()>>,
     links: Arc<Links>,
+    roster: Arc<Roster>,
     address: SocketAddr,
     rolled_back: watch::Receiver<bool>,
 }
@@ -100,11 +106,13 @@ impl Federation {
         let (opened, answer) = oneshot::channel();
         let (roll_back, rolled_back) = watch::channel(false);
         let links = Arc::new(Links::default());
+        let roster = Roster::open(config.node.data_dir.join(ROSTER_FILE))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let config = Box::new(config.clone());
-        let shared = Arc::new(Shared::new(parts, (Arc::clone(&links), roll_back)));
+        let shown = (Arc::clone(&links), Arc::clone(&roster));
+        let shared = Arc::new(Shared::new(parts, shown, roll_back));
         let thread = std::thread::Builder::new()
             .name("mesh".to_owned())
             .spawn(move || {
@@ -118,6 +126,7 @@ impl Federation {
             orders,
             thread: Some(thread),
             links,
+            roster,
             address,
             rolled_back,
         })
@@ -127,6 +136,12 @@ impl Federation {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What is known of the nodes below.
+    #[must_use]
+    pub fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster)
     }
 
     /// Its links.
@@ -180,7 +195,11 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(parts: FederationParts, (links, roll_back): (Arc<Links>, watch::Sender<bool>)) -> Self {
+    fn new(
+        parts: FederationParts,
+        (links, roster): (Arc<Links>, Arc<Roster>),
+        roll_back: watch::Sender<bool>,
+    ) -> Self {
         let from_peers = Arc::new(FromPeers::default());
         let (audits, told) = mpsc::channel(AUDITS_MAX);
         let (bus, clock) = (Arc::clone(&parts.bus), Arc::clone(&parts.clock));
@@ -189,7 +208,14 @@ impl Shared {
         let quota_of = Box::new(move |_, described: Option<&OriginDescription>| {
             quota_of(&in_force.load(), described)
         });
-        let ingest = IngestNode::new(bus, clock, Arc::clone(&from_peers), quota_of, audits);
+        let ingest = IngestNode::new(IngestParts {
+            bus,
+            clock,
+            from_peers: Arc::clone(&from_peers),
+            quota_of,
+            audits,
+            roster,
+        });
         let records = RecordSource::new(Arc::clone(&parts.bus));
         let clock = Arc::clone(&parts.clock);
         Self {

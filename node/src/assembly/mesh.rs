@@ -74,15 +74,13 @@ impl MeshIdentity {
     /// # Errors
     /// [`MeshIdentityError`]; an expired certificate is none, it is only warned about.
     pub fn open(config: &Config, clock: &dyn Clock) -> Result<Self, MeshIdentityError> {
-        let Some(material) = material_of(config)? else {
+        let Some((store, material)) = open_with_key(config)? else {
             let reset_key = [0; RESET_KEY_BYTES];
             return Ok(Self {
                 store: None,
                 reset_key,
             });
         };
-        let store = IdentityStore::new(&material, Arc::new(DefaultTimeProvider))?;
-        check_own(&store.own(), config)?;
         tell_validity(&store.own(), clock.wall());
         info!(identity = %store.own().identity, "identity open");
         let reset_key = reset_key_of(material.key.expose());
@@ -132,6 +130,26 @@ impl MeshIdentity {
             }
         });
     }
+}
+
+/// The identity that a node of this configuration would have; `None`: it is nobody, or has to join
+/// first.
+///
+/// # Errors
+/// [`MeshIdentityError`]; an expired certificate is none.
+pub(crate) fn open_store(config: &Config) -> Result<Option<Arc<IdentityStore>>, MeshIdentityError> {
+    Ok(open_with_key(config)?.map(|(store, _)| store))
+}
+
+fn open_with_key(
+    config: &Config,
+) -> Result<Option<(Arc<IdentityStore>, IdentityMaterial)>, MeshIdentityError> {
+    let Some(material) = material_of(config)? else {
+        return Ok(None);
+    };
+    let store = IdentityStore::new(&material, Arc::new(DefaultTimeProvider))?;
+    check_own(&store.own(), config)?;
+    Ok(Some((store, material)))
 }
 
 /// `None`: the node is nobody, or has to join first.

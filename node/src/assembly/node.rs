@@ -171,6 +171,7 @@ impl Node {
             started,
             identity: identity.store(),
             links: federation.as_ref().map(Federation::links),
+            roster: federation.as_ref().map(Federation::roster),
             joining: joining.as_ref().map(Joining::states),
         };
         let (control, requests) = Control::open();

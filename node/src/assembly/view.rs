@@ -13,6 +13,7 @@ use ocelli_bus::{Bus, DiskState, LastKind};
 use ocelli_config::sections::discovery::DiscoveryConfig;
 use ocelli_config::sections::polling::PollingConfig;
 use ocelli_federation::identity::{IdentityStore, PeerIdentity, Validity};
+use ocelli_federation::ingest::{Roster, SecondGeneration};
 use ocelli_federation::membership::JoinState;
 use ocelli_model::catalog::{CatalogLog, State};
 use ocelli_model::clock::{Clock, Monotonic};
@@ -50,6 +51,8 @@ pub struct AssembledView {
     pub identity: Option<Arc<IdentityStore>>,
     /// Links; `None`: the node has none.
     pub links: Option<Arc<Links>>,
+    /// What is known of the nodes below; `None`: the node has no links.
+    pub roster: Option<Arc<Roster>>,
     /// How joining stands, where the node has no certificate yet.
     pub joining: Option<watch::Receiver<JoinState>>,
 }
@@ -222,6 +225,7 @@ impl NodeView for AssembledView {
                 "not_after_ms": own.not_after_ms,
                 "expires_in_s": Validity::expires_in_seconds(&own, self.clock.wall()),
             })),
+            "second_generations": self.roster.as_ref().map(|roster| second_generations(roster)),
             "resources": followed.resources.len(),
             "pairs": pairs,
             "collections": totals,
@@ -290,6 +294,10 @@ impl NodeView for AssembledView {
 
     fn links(&self) -> Option<Arc<Links>> {
         self.links.clone()
+    }
+
+    fn roster(&self) -> Option<Arc<Roster>> {
+        self.roster.clone()
     }
 
     fn refused_peers(&self) -> BTreeMap<&'static str, u64> {
@@ -375,6 +383,22 @@ fn troubled(state: &State) -> BTreeMap<&str, Value> {
         Some((name.as_str(), json!({"state": what, "reason": reason})))
     });
     sources.collect()
+}
+
+/// Data directories that are refused until a person adopts them.
+fn second_generations(roster: &Roster) -> Vec<Value> {
+    let json = |one: SecondGeneration| {
+        json!({
+            "site": one.site,
+            "node": one.node,
+            "generation": one.generation,
+            "known": one.known,
+            "origin": one.origin.to_string(),
+            "since_ms": one.since.0,
+            "hint": format!("ocelli mesh adopt {}", one.site),
+        })
+    };
+    roster.waiting().into_iter().map(json).collect()
 }
 
 /// Why a node that wants to join is not somebody yet.

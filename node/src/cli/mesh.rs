@@ -1,20 +1,25 @@
 //! `mesh`, `nodes`, `capacity`, `cursors`: where the node stands among others and on its disk.
 //!
 //! Does: show the tree of tiers, what the disk bridges, how far readers have come; reset and forget
-//! a cursor. Does not: compute: the node does. In: names. Out: tables, or what the node sent.
+//! a cursor; adopt and forget what is below. Does not: compute: the node does.
+//! In: names. Out: tables, or what the node sent.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client::{Client, ConnectOptions};
+use super::client::ConnectOptions;
 use super::exit::{Exit, Failure};
 use super::lists::pages;
+use super::mesh_tree;
 use super::output::{
     Column, Format, Listing, OutputOptions, Streams, aligned, cell_text, column, wide,
 };
 use super::runtime::block_on;
+
+/// How long the node may take to carry out an order: a file is written.
+const ORDER_PATIENCE: Duration = Duration::from_secs(30);
 
 const MESH_EXAMPLES: &str = "\
 Examples:
@@ -34,6 +39,38 @@ pub(crate) enum MeshCommand {
     /// Show the tiers and nodes whose data this node holds, with its age and what is missing.
     #[command(after_help = MESH_EXAMPLES)]
     Status(AskArgs),
+    /// Take records of a site or node whose data directory is new: its disk was exchanged.
+    #[command(after_help = "Examples:\n  ocelli mesh adopt dc1\n  ocelli mesh adopt dc1/n1")]
+    Adopt(AdoptArgs),
+    /// Expect nothing more of a site or node that is gone for good; its records stay until
+    /// retention ends them. Without --yes it only says what that would be.
+    #[command(
+        after_help = "Examples:\n  ocelli mesh forget dc9\n  ocelli mesh forget dc9/n1 --yes"
+    )]
+    Forget(ForgetArgs),
+}
+
+/// Arguments of `mesh adopt`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AdoptArgs {
+    /// A site, or one node of it.
+    #[arg(value_name = "SITE|SITE/NODE")]
+    name: String,
+    #[command(flatten)]
+    connect: ConnectOptions,
+}
+
+/// Arguments of `mesh forget`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ForgetArgs {
+    /// A site, or one node of it.
+    #[arg(value_name = "SITE|SITE/NODE")]
+    name: String,
+    /// Do it.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    connect: ConnectOptions,
 }
 
 /// `ocelli nodes …`
@@ -167,74 +204,57 @@ pub(crate) fn capacity(args: &AskArgs, streams: &mut Streams) -> Result<Exit, Fa
 
 /// Runs `ocelli mesh …`.
 pub(crate) fn mesh(command: MeshCommand, streams: &mut Streams) -> Result<Exit, Failure> {
-    let MeshCommand::Status(args) = command;
-    let client = args.connect.client()?;
-    let document = block_on(status_of(&client))?;
-    if !matches!(args.output.format, Format::Table | Format::Wide) {
-        return show(&document, NODE_COLUMNS, (args.output.format, streams));
+    match command {
+        MeshCommand::Status(args) => {
+            let client = args.connect.client()?;
+            let document = block_on(mesh_tree::ask(&client))?;
+            if !matches!(args.output.format, Format::Table | Format::Wide) {
+                return show(&document, NODE_COLUMNS, (args.output.format, streams));
+            }
+            streams.print(&mesh_tree::shown(&document))?;
+            Ok(Exit::Done)
+        }
+        MeshCommand::Adopt(args) => adopt(&args, streams),
+        MeshCommand::Forget(args) => forget(&args, streams),
     }
-    streams.print(&tree(&document))?;
+}
+
+fn adopt(args: &AdoptArgs, streams: &mut Streams) -> Result<Exit, Failure> {
+    let client = args.connect.client()?;
+    let body = json!({ "name": args.name });
+    let answer = block_on(client.post("/v1/mesh/adopt", &body, ORDER_PATIENCE))?;
+    for one in answer["adopted"].as_array().into_iter().flatten() {
+        streams.say(format!(
+            "generation {} of {}/{} is taken from now on; {} stays known",
+            cell_text(one, "generation"),
+            cell_text(one, "site"),
+            cell_text(one, "node"),
+            cell_text(one, "before"),
+        ));
+    }
     Ok(Exit::Done)
 }
 
-/// The node that was asked, and everyone whose data it holds.
-async fn status_of(client: &Client) -> Result<Value, Failure> {
-    let node = client.get("/v1/status", &[]).await?;
-    let (nodes, _) = pages(client, "/v1/nodes", &[], None).await?;
-    Ok(json!({ "node": node, "nodes": nodes }))
-}
-
-/// Tiers from the top, each with its sites, each with its nodes.
-fn tree(document: &Value) -> String {
-    let own = &document["node"];
-    let mut tiers: BTreeMap<(u8, String), Vec<&Value>> = BTreeMap::new();
-    for node in document["nodes"].as_array().into_iter().flatten() {
-        let tier = cell_text(node, "tier");
-        let rank = match tier.as_str() {
-            "global" => 0,
-            "region" => 1,
-            "site" => 2,
-            _ => 3,
-        };
-        tiers.entry((rank, tier)).or_default().push(node);
+fn forget(args: &ForgetArgs, streams: &mut Streams) -> Result<Exit, Failure> {
+    let client = args.connect.client()?;
+    let body = json!({ "name": args.name, "dry_run": !args.yes });
+    let answer = block_on(client.post("/v1/mesh/forget", &body, ORDER_PATIENCE))?;
+    for origin in answer["origins"].as_array().into_iter().flatten() {
+        let (node, bytes) = (cell_text(origin, "node"), cell_text(origin, "bytes"));
+        let origin = cell_text(origin, "origin");
+        streams.say(format!(
+            "{node}: origin {origin}, {bytes} bytes stay until retention"
+        ));
     }
-    let asked = format!(
-        "asked: {} ({} {}), version {}\n",
-        cell_text(own, "node"),
-        cell_text(own, "tier"),
-        cell_text(own, "site"),
-        cell_text(own, "version")
-    );
-    let mut rows = Vec::new();
-    for ((rank, tier), mut nodes) in tiers {
-        nodes.sort_by_key(|node| (cell_text(node, "site"), cell_text(node, "node")));
-        for node in nodes {
-            let mark = if node["is_own"] == json!(true) {
-                "*"
-            } else {
-                " "
-            };
-            let indent = "  ".repeat(usize::from(rank));
-            let name = format!(
-                "{indent}{mark} {tier} {}/{}",
-                cell_text(node, "site"),
-                cell_text(node, "node")
-            );
-            let missing = match node["missing"].as_u64() {
-                Some(0) | None => String::new(),
-                Some(missing) => format!("{missing} records missing"),
-            };
-            rows.push(vec![name, newest(node), missing]);
-        }
+    for link in answer["links"].as_array().into_iter().flatten() {
+        streams.say(format!("link {}", link.as_str().unwrap_or_default()));
     }
-    asked + &aligned(&rows, false)
-}
-
-fn newest(node: &Value) -> String {
-    match node["age_ms"].as_f64() {
-        Some(age_ms) => format!("newest {:.1} s ago", age_ms / 1_000.0),
-        None => "no data".to_owned(),
-    }
+    streams.say(format!("{} last values", cell_text(&answer, "values")));
+    streams.say(match args.yes {
+        true => format!("{:?} is forgotten", args.name),
+        false => "nothing is forgotten yet: repeat with --yes".to_owned(),
+    });
+    Ok(Exit::Done)
 }
 
 fn list(
@@ -267,34 +287,4 @@ fn show(
     };
     streams.list(format, &listing)?;
     Ok(Exit::Done)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tree_stands_on_its_head_global_first_and_marks_the_node_asked() {
-        let document = json!({
-            "node": {"node": "r1", "tier": "region", "site": "emea", "version": "1.2.3"},
-            "nodes": [
-                {"tier": "site", "site": "dc2", "node": "n1", "age_ms": null, "missing": 0},
-                {"tier": "site", "site": "dc1", "node": "n1", "age_ms": 1_500, "missing": 7},
-                {"tier": "region", "site": "emea", "node": "r1", "is_own": true, "age_ms": 20},
-            ],
-        });
-        let shown = tree(&document);
-        let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
-        assert!(
-            lines[0].starts_with("asked: r1 (region emea), version 1.2.3"),
-            "{shown}"
-        );
-        assert!(lines[1].starts_with("  * region emea/r1"), "{shown}");
-        assert!(lines[2].starts_with("      site dc1/n1"), "{shown}");
-        assert!(lines[2].contains("newest 1.5 s ago") && lines[2].contains("7 records missing"));
-        assert!(
-            lines[3].contains("dc2/n1") && lines[3].contains("no data"),
-            "{shown}"
-        );
-    }
 }

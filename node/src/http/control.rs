@@ -149,11 +149,11 @@ impl From<NameError> for ApiError {
     }
 }
 
-fn control_error(error: ControlError) -> ApiError {
+pub(super) fn control_error(error: ControlError) -> ApiError {
     ApiError::unavailable(&error.to_string(), "ask a node started by `ocelli run`")
 }
 
-fn log(request: &HttpRequest, command: &str, what: &str) {
+pub(super) fn log(request: &HttpRequest, command: &str, what: &str) {
     let (uid, caller) = (peer_uid(request), Caller::of(request));
     let caller = caller.map(|caller| caller.name.to_string());
     info!(?uid, ?caller, command, what, "command taken");

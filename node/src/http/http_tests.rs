@@ -77,6 +77,10 @@ impl NodeView for Fixed {
         None
     }
 
+    fn roster(&self) -> Option<Arc<ocelli_federation::ingest::Roster>> {
+        None
+    }
+
     fn refused_peers(&self) -> std::collections::BTreeMap<&'static str, u64> {
         std::collections::BTreeMap::new()
     }

@@ -25,8 +25,16 @@ async fn nodes(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let facts = state.records.bus().origins();
+    let roster = state.view.roster();
+    let is_expected = |facts: &&OriginFacts| {
+        let last = facts.last_received;
+        !roster
+            .as_ref()
+            .is_some_and(|roster| roster.is_forgotten(facts.origin, last))
+    };
     let mut items: Vec<(String, Value)> = facts
         .iter()
+        .filter(is_expected)
         .map(|facts| (facts.origin.to_string(), json_of(facts, &state)))
         .collect();
     items.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -274,6 +274,16 @@ pub(super) const ROUTES: &[Route] = &[
         answers: JSON,
         rule: Rule::Operate,
     },
+    command(
+        "/v1/mesh/adopt",
+        "Take the second generation of a site or node, by a body {\"name\"}",
+        &[],
+    ),
+    command(
+        "/v1/mesh/forget",
+        "Expect nothing more of a site or node, by a body {\"name\",\"dry_run\"}",
+        &[],
+    ),
     get(
         "/v1/nodes",
         "Nodes whose data is held here: who, how old, what is missing",

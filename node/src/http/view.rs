@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ocelli_actors::RuntimeCounts;
 use ocelli_federation::identity::PeerIdentity;
+use ocelli_federation::ingest::Roster;
 use ocelli_model::resource::Resource;
 use serde::Serialize;
 use serde_json::Value;
@@ -127,6 +128,8 @@ pub trait NodeView: Send + Sync + 'static {
     fn identity(&self) -> Option<Arc<PeerIdentity>>;
     /// Links to others; `None`: the node has none.
     fn links(&self) -> Option<Arc<Links>>;
+    /// What is known of the nodes below; `None`: the node has no links.
+    fn roster(&self) -> Option<Arc<Roster>>;
     /// Neighbours that were refused since the start, by reason.
     fn refused_peers(&self) -> BTreeMap<&'static str, u64>;
     /// What bounds the disk; free bytes are the bus's to say.

@@ -3,10 +3,14 @@
 //! Does: translate both ways, cut a peer's text. Does not: close by itself.
 //! In: quinn's errors. Out: [`Closed`].
 
-use quinn::{Connection, ConnectionError, VarInt};
+use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
 use crate::link::close::{CloseCode, Closed};
 use crate::link::limits::CLOSE_REASON_MAX;
+
+/// What a dialler is told that comes one too many: a peer that has no place says only so much.
+const NO_PLACE: &str = "no place is free there: it has as many links as its node.memory_max \
+                        allows, or as many as one address may have; it is tried again";
 
 /// Why a connection ended.
 pub(super) fn closed_of(error: &ConnectionError) -> Closed {
@@ -23,6 +27,11 @@ pub(super) fn closed_of(error: &ConnectionError) -> Closed {
             "the peer restarted and forgot the connection",
         ),
         ConnectionError::LocallyClosed => Closed::here(CloseCode::Done, "closed by this node"),
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            Closed::by_peer(CloseCode::Refused, NO_PLACE)
+        }
         ConnectionError::ConnectionClosed(close) => {
             let reason = format!("{}: {}", close.error_code, shown(&close.reason));
             Closed::by_peer(CloseCode::Protocol, reason)

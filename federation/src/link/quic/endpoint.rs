@@ -10,13 +10,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ocelli_model::clock::Clock;
+use ocelli_model::clock::{Clock, Monotonic};
 use parking_lot::Mutex;
 use quinn::{Endpoint, Incoming, TokioRuntime, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::admission::{Admission, AdmissionStatistics, Admitted, Verdict};
 use super::closing;
@@ -33,6 +33,9 @@ use crate::link::waiting::within;
 
 /// What the kernel is asked to hold of arriving packets: a burst of the largest window.
 const SOCKET_RECEIVE_BYTES: usize = 4 << 20;
+
+/// Least time between two lines about nodes that found no place.
+const TELL_FULL_EVERY: Duration = Duration::from_secs(60);
 
 /// What an endpoint needs to know.
 pub struct MeshOptions {
@@ -351,10 +354,18 @@ fn bind(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
 async fn accept(core: Arc<EndpointCore>, offers: mpsc::Sender<Offer>) {
     // Bounded by admission: at most `links_max` at once.
     let mut handshakes = JoinSet::new();
+    let mut tell_at = Monotonic::default();
     loop {
         tokio::select! {
             incoming = core.endpoint.accept() => match incoming {
-                Some(incoming) => admit(&core, incoming, &offers, &mut handshakes),
+                Some(incoming) => {
+                    let address = incoming.remote_address();
+                    let is_refused = !admit(&core, incoming, &offers, &mut handshakes);
+                    if is_refused && core.clock.monotonic() >= tell_at {
+                        tell_at = core.clock.monotonic().after(TELL_FULL_EVERY);
+                        tell_full(&core, address);
+                    }
+                }
                 None => return,
             },
             Some(_) = handshakes.join_next() => {}
@@ -362,12 +373,27 @@ async fn accept(core: Arc<EndpointCore>, offers: mpsc::Sender<Offer>) {
     }
 }
 
+/// Nodes that find no place are a matter for a person: at most once a minute, with the counts.
+fn tell_full(core: &EndpointCore, address: SocketAddr) {
+    let AdmissionStatistics {
+        admitted_open,
+        refused_full,
+        refused_address,
+        ..
+    } = core.admission.statistics();
+    warn!(
+        %address, links = admitted_open, refused_full, refused_address,
+        "handshakes refused: no place is free; raise node.memory_max, or add a node"
+    );
+}
+
+/// `false`: there is no place.
 fn admit(
     core: &Arc<EndpointCore>,
     incoming: Incoming,
     offers: &mpsc::Sender<Offer>,
     handshakes: &mut JoinSet<()>,
-) {
+) -> bool {
     let address = incoming.remote_address();
     let is_proved = incoming.remote_address_validated();
     match core.admission.judge(address.ip(), is_proved) {
@@ -381,10 +407,11 @@ fn admit(
             }
         }
         Verdict::Full | Verdict::AddressFull => {
-            debug!(%address, "handshake refused: no place is free");
             incoming.refuse();
+            return false;
         }
     }
+    true
 }
 
 async fn greet(

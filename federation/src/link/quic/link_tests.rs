@@ -385,6 +385,10 @@ async fn places_are_limited_in_all_and_by_address_and_given_back() {
         let (_second, _second_up) = linked(&mut region, &site).await;
         let error = site.dial(region.address).await.err().unwrap();
         assert!(matches!(error, DialError::Handshake { .. }), "{error}");
+        assert!(
+            error.to_string().contains("no place is free there"),
+            "{error}"
+        );
         let statistics = region.endpoint.statistics();
         assert_eq!(statistics.refused_full + statistics.refused_address, 1);
         first.close(CloseCode::Done, "room");
