@@ -27,6 +27,8 @@ pub enum CloseCode {
     Replaced,
     /// A defect of this node.
     Internal,
+    /// The peer hears nothing of this node, while this node may hear it.
+    Unheard,
     /// Nothing was heard for the idle time, or the peer restarted: no code came.
     Lost,
     /// A newer neighbour's, or the transport's own.
@@ -35,7 +37,7 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// The codes with a number of their own.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Refused,
         Self::HandshakeTimeout,
@@ -45,6 +47,7 @@ impl CloseCode {
         Self::Revoked,
         Self::Replaced,
         Self::Internal,
+        Self::Unheard,
         Self::Lost,
     ];
 
@@ -62,6 +65,7 @@ impl CloseCode {
             Self::Replaced => 7,
             Self::Internal => 8,
             Self::Lost => 9,
+            Self::Unheard => 10,
             Self::Other(number) => number,
         }
     }
@@ -89,6 +93,7 @@ impl CloseCode {
             Self::Replaced => "replaced",
             Self::Internal => "internal",
             Self::Lost => "lost",
+            Self::Unheard => "unheard",
             Self::Other(_) => "other",
         }
     }

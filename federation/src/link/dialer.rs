@@ -141,6 +141,13 @@ impl Dialer {
         }
     }
 
+    /// The link that stood was ended here, to be made anew: the same member is dialled at once.
+    pub fn left(&mut self) {
+        if let Some(number) = self.choice.connected() {
+            self.on(Event::Left(number), None);
+        }
+    }
+
     async fn pause(&self, step: Step) {
         match step {
             Step::WaitUntil(at) => self.options.clock.sleep_until(at).await,
@@ -211,6 +218,7 @@ impl Dialer {
         let (Event::Connected(number)
         | Event::DialFailed(number, _)
         | Event::Lost(number, _)
+        | Event::Left(number)
         | Event::ProbeAnswered(number)
         | Event::ProbeFailed(number)) = event;
         self.states.send_modify(|states| {

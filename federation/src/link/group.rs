@@ -30,6 +30,8 @@ pub enum Event {
     DialFailed(usize, u64),
     /// The link to it has ended.
     Lost(usize, u64),
+    /// The link to it was ended here, to be made anew: no failure.
+    Left(usize),
     /// It answered a probe.
     ProbeAnswered(usize),
     /// It did not.
@@ -70,6 +72,8 @@ pub struct Choice {
     members: Vec<Member>,
     connected: Option<usize>,
     healthy_for: Duration,
+    /// Dialled before all others, once: its link is being made anew.
+    again: Option<usize>,
 }
 
 impl Choice {
@@ -92,6 +96,7 @@ impl Choice {
             rank,
             members: vec![Member::default(); members.len()],
             connected: None,
+            again: None,
             healthy_for: HEALTHY_FOR,
         }
     }
@@ -122,13 +127,17 @@ impl Choice {
         match event {
             Event::Connected(number) => {
                 self.connected = Some(number);
+                self.again = None;
                 self.change(number, |member| {
                     member.connected_since = now;
                     member.retry_at = now;
                     member.healthy_since = None;
                 });
             }
-            Event::DialFailed(number, random) => self.fail(number, random, now),
+            Event::DialFailed(number, random) => {
+                self.again = None;
+                self.fail(number, random, now);
+            }
             Event::Lost(number, random) => {
                 if self.connected == Some(number) {
                     self.connected = None;
@@ -139,6 +148,10 @@ impl Choice {
                     });
                 }
                 self.fail(number, random, now);
+            }
+            Event::Left(number) => {
+                self.connected = None;
+                self.again = Some(number);
             }
             Event::ProbeAnswered(number) => {
                 let probe_at = self.next_probe(now);
@@ -169,6 +182,9 @@ impl Choice {
 
     /// The best member whose pause is over; else the shortest wait.
     fn step_apart(&self, now: Monotonic) -> Step {
+        if let Some(number) = self.again {
+            return Step::Dial(number);
+        }
         let mut until = None;
         for (number, member) in self.ranked() {
             if member.retry_at <= now {

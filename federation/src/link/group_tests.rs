@@ -155,3 +155,20 @@ fn a_shorter_time_of_health_is_kept_to_and_probed_often_enough() {
         "12 s after 11 s"
     );
 }
+
+#[test]
+fn a_link_that_is_made_anew_stays_with_its_member_and_is_no_failure() {
+    let (mut choice, best, other) = two();
+    choice.on(Event::Lost(best, 0), at(0));
+    choice.on(Event::Connected(other), at(0));
+    assert_eq!(choice.on(Event::Left(other), at(900)), Step::Dial(other));
+    assert_eq!(choice.connected(), None);
+    let mut again = choice.clone();
+    assert_eq!(
+        again.on(Event::Connected(other), at(901)),
+        Step::Probe(best)
+    );
+    // It has gone in the meantime: the group goes on as ever.
+    let step = choice.on(Event::DialFailed(other, 0), at(901));
+    assert_eq!(step, Step::Dial(best));
+}

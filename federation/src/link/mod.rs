@@ -11,6 +11,7 @@ mod dialer;
 pub mod group;
 mod limits;
 mod memory;
+mod pulse;
 mod quic;
 mod stall;
 mod statistics;

@@ -20,7 +20,7 @@ pub(super) fn closed_of(error: &ConnectionError) -> Closed {
             Closed::by_peer(code, shown(&close.reason))
         }
         ConnectionError::TimedOut => {
-            Closed::here(CloseCode::Lost, "nothing was heard of the peer for 4 s")
+            Closed::here(CloseCode::Lost, "nothing was heard of the peer for 3.5 s")
         }
         ConnectionError::Reset => Closed::by_peer(
             CloseCode::Lost,

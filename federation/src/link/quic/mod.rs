@@ -5,6 +5,7 @@
 
 mod admission;
 mod asking;
+mod beating;
 mod closing;
 mod endpoint;
 mod guard;

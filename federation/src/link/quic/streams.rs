@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use quinn::{SendStream, WriteError};
 
+use super::beating::beat;
 use super::closing;
 use super::inbox::{CONTROL_QUEUE, queue_of};
 use super::link::{LinkCore, Streams};
@@ -30,6 +31,7 @@ const CONTROL_PRIORITY: i32 = 4;
 pub(super) fn start(core: &Arc<LinkCore>, control: SendStream, reader: FrameReader) {
     tokio::spawn(watch_end(Arc::clone(core)));
     tokio::spawn(watch_progress(Arc::clone(core)));
+    tokio::spawn(beat(Arc::clone(core)));
     spawn_control_writer(core, control);
     tokio::spawn(read_control(Arc::clone(core), reader));
     tokio::spawn(accept_requests(Arc::clone(core)));

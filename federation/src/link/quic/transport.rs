@@ -18,9 +18,13 @@ use crate::link::limits::{
     IDLE_MAX, INCOMING_BYTES_MAX, INCOMING_MAX, KEEP_ALIVE, LinkBudget, REQUESTS_MAX,
     SEND_WINDOW_ACCEPTOR, SEND_WINDOW_DIALLER,
 };
+use crate::link::pulse::BEAT_BYTES;
 
 /// What ring expects for HMAC-SHA-256, and a CID's key besides.
 pub const RESET_KEY_BYTES: usize = 32;
+
+/// Beats that may wait for the line or to be read; beyond it the oldest leaves.
+const BEATS_WAITING: usize = 8;
 
 /// A TLS configuration that QUIC cannot use.
 #[derive(Debug, thiserror::Error)]
@@ -104,8 +108,9 @@ fn transport(budget: LinkBudget) -> TransportConfig {
     config.keep_alive_interval(Some(KEEP_ALIVE));
     config.stream_receive_window(window(budget.stream_receive_window()));
     config.receive_window(window(budget.receive_window()));
-    config.datagram_receive_buffer_size(None);
-    config.datagram_send_buffer_size(0);
+    // Beats only; a peer that floods them only loses its own.
+    config.datagram_receive_buffer_size(Some(BEATS_WAITING * BEAT_BYTES));
+    config.datagram_send_buffer_size(BEATS_WAITING * BEAT_BYTES);
     config
 }
 
