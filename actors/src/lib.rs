@@ -51,7 +51,7 @@ pub use plan::{
 pub use plugin_breaker::PluginBreaker;
 pub use probe::{ProbeOrder, ProbeRefused, ProbeReport, ProbeStep, Probed};
 pub use probe_alone::{AloneParts, probe_alone};
-pub use recall::{RecallError, Recalled, recall};
+pub use recall::{Former, RecallError, Recalled, recall};
 pub use resolver::{Lookup, LookupFuture, SystemLookup};
 pub use runtime::{ApproveError, OWN_SOURCE, Runtime, RuntimeParts, StartError};
 pub use site::{DiscoveryInstance, PairingError, Site, SiteEnrichment, SiteParts, SitePolling};

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use ocelli_bus::decoder::{ResolvedHead, decode_entry};
 use ocelli_bus::payload::Payload;
-use ocelli_bus::record::{DefinitionId, EntryKind, Lane, OriginId, StreamId};
+use ocelli_bus::record::{DefinitionId, EntryKind, Lane, OriginId, Seq, StreamId};
 use ocelli_bus::resolver::Resolver;
-use ocelli_bus::{Bus, Delivery, Entry, ReadError, ReadFrom, ReaderOptions, TooManyReaders};
+use ocelli_bus::{
+    Bus, Delivery, Entry, ReadError, ReadFrom, ReaderOptions, SeqRanges, TooManyReaders,
+};
 use ocelli_model::resource::ResourceId;
 use ocelli_model::slot::{Epoch, SlotMs};
 use tracing::warn;
@@ -42,19 +44,35 @@ pub enum RecallError {
     Read(#[from] ReadError),
 }
 
+/// The origin that this node had before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Former {
+    /// Which.
+    pub origin: OriginId,
+    /// What of its data upper tiers hold as this disk does; `None`: the directory is a copy, and all
+    /// of it counts. Of an origin that was forsaken, nobody above takes the rest any more: its slots
+    /// are told again, as gaps of the new origin.
+    pub held_above: Option<SeqRanges>,
+}
+
 type PairKey = (DefinitionId, DefinitionId);
+type LastSlot = (SlotMs, u32, Epoch);
 
 /// What one origin said.
 #[derive(Default)]
 struct Past {
     resolver: Resolver,
     pairs: BTreeMap<PairKey, Last>,
+    /// Of a forsaken origin.
+    held_above: Option<SeqRanges>,
 }
 
 /// The last entries of a pair.
 #[derive(Debug, Default)]
 struct Last {
-    slot: Option<(SlotMs, u32, Epoch)>,
+    slot: Option<LastSlot>,
+    /// The slot before the first one that stands in a record which nobody above takes.
+    before_lost: Option<LastSlot>,
     /// State of a session record that nothing followed.
     session: Option<Vec<u8>>,
     /// The last word is that nobody polls it here any longer.
@@ -64,12 +82,15 @@ struct Last {
 }
 
 /// Reads the past of this node: of its own origin, and of the `former` one that it had before the
-/// data directory was found to be a copy.
+/// data directory was found to be a copy or to have gone back in time.
 ///
 /// # Errors
 /// [`RecallError`]; entries that cannot be decoded are left out and logged.
-pub async fn recall(bus: &Bus, former: Option<OriginId>) -> Result<Recalled, RecallError> {
+pub async fn recall(bus: &Bus, former: Option<Former>) -> Result<Recalled, RecallError> {
     let origin = bus.origin();
+    let (former, held_above) = former.map_or((None, None), |former| {
+        (Some(former.origin), former.held_above)
+    });
     let wants = move |stream: StreamId, head: &ocelli_bus::block::EntryHead| {
         let is_last_word = matches!(
             head.kind,
@@ -83,6 +104,9 @@ pub async fn recall(bus: &Bus, former: Option<OriginId>) -> Result<Recalled, Rec
         .with_definitions();
     let mut reader = bus.reader(options)?;
     let mut pasts: BTreeMap<OriginId, Past> = BTreeMap::new();
+    if let Some(former) = former {
+        pasts.entry(former).or_default().held_above = held_above;
+    }
     while let Some(delivery) = reader.next_held().await? {
         let Delivery::Entries(entries) = delivery else {
             continue;
@@ -94,8 +118,12 @@ pub async fn recall(bus: &Bus, former: Option<OriginId>) -> Result<Recalled, Rec
     Ok(resolve(pasts, former))
 }
 
-fn take(entry: &Entry, Past { resolver, pairs }: &mut Past) {
+fn take(entry: &Entry, past: &mut Past) {
     let head = entry.head();
+    let is_lost = past.is_lost(entry.seq());
+    let Past {
+        resolver, pairs, ..
+    } = past;
     let taken = match head.kind {
         EntryKind::Definition => entry
             .body()
@@ -103,7 +131,8 @@ fn take(entry: &Entry, Past { resolver, pairs }: &mut Past) {
             .and_then(|body| resolver.apply(body).map_err(|error| error.to_string())),
         EntryKind::Batch => {
             let last = pairs.entry((head.resource, head.plugin)).or_default();
-            last.go_on((head.slot, head.interval_ms, head.epoch));
+            let slot = (head.slot, head.interval_ms, head.epoch);
+            last.go_on(slot, head.slot, is_lost);
             Ok(())
         }
         EntryKind::Released => {
@@ -111,7 +140,7 @@ fn take(entry: &Entry, Past { resolver, pairs }: &mut Past) {
             last.is_released = true;
             Ok(())
         }
-        EntryKind::Gap | EntryKind::Session => take_payload(entry, pairs),
+        EntryKind::Gap | EntryKind::Session => take_payload(entry, pairs, is_lost),
         _ => Ok(()),
     };
     if let Err(error) = taken {
@@ -119,7 +148,11 @@ fn take(entry: &Entry, Past { resolver, pairs }: &mut Past) {
     }
 }
 
-fn take_payload(entry: &Entry, pairs: &mut BTreeMap<PairKey, Last>) -> Result<(), String> {
+fn take_payload(
+    entry: &Entry,
+    pairs: &mut BTreeMap<PairKey, Last>,
+    is_lost: bool,
+) -> Result<(), String> {
     let head = entry.head();
     let unresolved = ResolvedHead {
         resource: None,
@@ -130,9 +163,15 @@ fn take_payload(entry: &Entry, pairs: &mut BTreeMap<PairKey, Last>) -> Result<()
     let record = decode_entry(entry.stream(), entry.view(), unresolved, body);
     let last = pairs.entry((head.resource, head.plugin)).or_default();
     match record.map_err(|error| error.to_string())?.payload {
-        Payload::Gap(gap) => last.go_on((gap.last, gap.interval_ms, gap.epoch)),
+        Payload::Gap(gap) => {
+            last.go_on((gap.last, gap.interval_ms, gap.epoch), gap.first, is_lost);
+        }
         Payload::Session(session) => {
-            last.go_on((head.slot, head.interval_ms, head.epoch));
+            let slot = (head.slot, head.interval_ms, head.epoch);
+            // A session repeats the last slot of its pair: it stands in no record of its own.
+            if !is_lost {
+                last.go_on(slot, head.slot, is_lost);
+            }
             last.session = Some(session.state);
         }
         _ => {}
@@ -140,10 +179,25 @@ fn take_payload(entry: &Entry, pairs: &mut BTreeMap<PairKey, Last>) -> Result<()
     Ok(())
 }
 
+impl Past {
+    /// Whether nobody above takes the record.
+    fn is_lost(&self, seq: Seq) -> bool {
+        let held = self.held_above.as_ref();
+        held.is_some_and(|held| !held.contains(seq))
+    }
+}
+
 impl Last {
-    /// A late entry never moves the last slot back.
-    fn go_on(&mut self, (slot, interval_ms, epoch): (SlotMs, u32, Epoch)) {
-        if self.slot.is_none_or(|(last, _, _)| last < slot) {
+    /// Slots from `first` to that of the entry are told. A late entry never moves the last slot
+    /// back.
+    fn go_on(&mut self, (slot, interval_ms, epoch): LastSlot, first: SlotMs, is_lost: bool) {
+        if is_lost {
+            let before = SlotMs(first.0 - i64::from(interval_ms));
+            if self.before_lost.is_none_or(|(known, _, _)| before < known) {
+                self.before_lost = Some((before, interval_ms, epoch));
+            }
+            (self.session, self.is_released) = (None, false);
+        } else if self.slot.is_none_or(|(last, _, _)| last < slot) {
             self.slot = Some((slot, interval_ms, epoch));
             self.session = None;
             self.is_released = false;
@@ -154,7 +208,13 @@ impl Last {
 /// Ids change over lives and origins: of several entries for one pair the later counts.
 fn resolve(pasts: BTreeMap<OriginId, Past>, former: Option<OriginId>) -> Recalled {
     let mut latest: BTreeMap<(ResourceId, Arc<str>), Last> = BTreeMap::new();
-    for (origin, Past { resolver, pairs }) in pasts {
+    for (
+        origin,
+        Past {
+            resolver, pairs, ..
+        },
+    ) in pasts
+    {
         for ((resource, plugin), last) in pairs {
             let names = (resolver.resource(resource), resolver.plugin(plugin));
             let (Ok(Some(resource)), Ok(Some(plugin))) = names else {
@@ -164,6 +224,7 @@ fn resolve(pasts: BTreeMap<OriginId, Past>, former: Option<OriginId>) -> Recalle
             let is_of_former = Some(origin) == former;
             let last = Last {
                 is_of_former,
+                slot: last.slot.or(last.before_lost),
                 ..last
             };
             let known = latest.entry((resource.id().clone(), plugin)).or_default();

@@ -196,6 +196,19 @@ impl CursorStore {
         self.0.lock().cursors.values().cloned().collect()
     }
 
+    /// What of a stream every cursor of a kind has taken, of those that have taken any of it.
+    #[must_use]
+    pub fn taken_by_each(&self, kind: &str, stream: StreamId) -> SeqRanges {
+        let inner = self.0.lock();
+        let of_kind = inner.cursors.values().filter(|state| state.kind == kind);
+        let taken = of_kind.filter_map(|state| state.taken.get(&stream));
+        taken
+            .filter(|ranges| !ranges.is_empty())
+            .cloned()
+            .reduce(|all, one| all.without(&all.without(&one)))
+            .unwrap_or_default()
+    }
+
     /// Ends a cursor; `false` if there is none of that name.
     pub fn forget(&self, name: &str) -> bool {
         let mut inner = self.0.lock();
@@ -303,5 +316,28 @@ mod tests {
             CursorStore::load(root.path()),
             Err(CursorFileError::Io(_))
         ));
+    }
+
+    #[test]
+    fn what_each_cursor_of_a_kind_has_taken_leaves_out_others_and_those_that_never_began() {
+        let store = CursorStore::default();
+        let stream = StreamId::data(OriginId(1));
+        assert!(store.taken_by_each("uplink", stream).is_empty());
+        let advance = |name: &str, kind: &str, ranges: &[(u64, u64)]| {
+            let cursor = store.open(name, kind, WallMs(0)).unwrap();
+            for (first, last) in ranges {
+                cursor.advance(stream, range(*first, *last), WallMs(0));
+            }
+        };
+        advance("one", "uplink", &[(1, 50), (60, 90)]);
+        advance("new", "uplink", &[]);
+        advance("sink", "sink", &[(1, 3)]);
+        let expected = SeqRanges::from(vec![(1, 50), (60, 90)]);
+        assert_eq!(store.taken_by_each("uplink", stream), expected);
+        advance("two", "uplink", &[(40, 70)]);
+        let expected = SeqRanges::from(vec![(40, 50), (60, 70)]);
+        assert_eq!(store.taken_by_each("uplink", stream), expected);
+        let other = StreamId::data(OriginId(2));
+        assert!(store.taken_by_each("uplink", other).is_empty());
     }
 }

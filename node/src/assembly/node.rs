@@ -14,10 +14,11 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use arc_swap::ArcSwap;
 use ocelli_actors::{
-    ApproveError, LoneCatalog, OpenCatalogError, ProbeOrder, Probed, RecallError, Runtime,
+    ApproveError, Former, LoneCatalog, OpenCatalogError, ProbeOrder, Probed, RecallError, Runtime,
     RuntimeParts, Site, StartError, SystemLookup, recall,
 };
 use ocelli_bus::read::RecordSource;
+use ocelli_bus::record::StreamId;
 use ocelli_bus::{
     Bus, BusOptions, ForsakeError, OpenError, OriginDescription, OriginShare, RecoveryReport,
     forsake_origin,
@@ -133,7 +134,7 @@ impl Node {
         let access = HttpAccess::open(&config)?;
         let (joining, identity) = identify(&config, &clock).await?;
         let (listeners, address) = listen(&config, &data_dir, &access)?;
-        let recalled = recall(&bus, report.copied_from).await?;
+        let recalled = recall(&bus, former_of(&report, &bus)).await?;
         let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
         let arbiters = arbiters_of(&config);
         let mut counters = Counters::new();
@@ -373,6 +374,19 @@ fn open_bus(
     let (bus, report) = Bus::open(data_dir, options_of(config), clock, rng)?;
     info!(origin = %report.origin, segments = report.segments, "bus open");
     Ok((Arc::new(bus), report))
+}
+
+/// Whose slots go on here, and how far those above know them.
+fn former_of(report: &RecoveryReport, bus: &Bus) -> Option<Former> {
+    let origin = report.copied_from?;
+    let held_above = || {
+        bus.cursors()
+            .taken_by_each("uplink", StreamId::data(origin))
+    };
+    Some(Former {
+        origin,
+        held_above: report.is_rolled_back.then(held_above),
+    })
 }
 
 fn make_directory(path: &Path) -> Result<(), NodeError> {
