@@ -75,6 +75,7 @@ fn each_broken_rule_is_found() {
         Mutant::DefinitionsAfterData,
         Mutant::RollbackIgnored,
         Mutant::SkipTakenAsHeld,
+        Mutant::RefillNotAwaited,
     ] {
         let found = (1..=SEEDS_FOR_MUTANT).find_map(|seed| {
             simulate(seed, HOURS, Some(mutant))

@@ -7,7 +7,8 @@
 //! Memory: ranges of seqs and at most [`LIVE_QUEUE_MAX`] waiting blocks' names, never blocks.
 //! Invariants: nothing is sent that was not named durable by the bus; data of an origin goes only
 //! when all definitions it needs are above or were sent before; of a stream, what goes on a channel
-//! ascends but for what was refused.
+//! ascends but for what was refused, and for holes that rested for [`REFILL_QUIET`] before they
+//! were filled from below.
 
 mod sending;
 
@@ -18,6 +19,7 @@ use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
 use ocelli_bus::{SeqRange, SeqRanges};
 use ocelli_model::clock::Monotonic;
 
+pub use super::stream::REFILL_QUIET;
 use super::stream::{Flight, StreamState, insert_exactly};
 use super::types::{
     Delivered, Effect, Found, HeadCheck, Input, Lag, Purpose, Report, UplinkPolicy,
@@ -65,6 +67,7 @@ struct Queued {
 pub struct UplinkCore {
     policy: UplinkPolicy,
     phase: Phase,
+    connected: Monotonic,
     streams: BTreeMap<StreamId, StreamState>,
     /// Streams that may have something missing, by lane: no others are looked at.
     unsent: BTreeSet<StreamId>,
@@ -90,6 +93,7 @@ impl UplinkCore {
     pub fn new(policy: UplinkPolicy) -> Self {
         Self {
             phase: Phase::Down,
+            connected: Monotonic::default(),
             streams: BTreeMap::new(),
             unsent: BTreeSet::new(),
             turn: StreamId::default(),
@@ -181,6 +185,14 @@ impl UplinkCore {
         self.phase == Phase::Up && self.lag().next().is_none()
     }
 
+    /// Whether nothing is left to send and all that was sent was answered. What another peer is to
+    /// copy is not waited for.
+    #[must_use]
+    pub fn is_drained(&self, now: Monotonic) -> bool {
+        let is_done = |state: &StreamState| state.is_quiet() && state.next_missing(now).is_none();
+        self.phase == Phase::Up && self.streams.values().all(is_done)
+    }
+
     /// Bytes sent on a channel and neither durable nor refused.
     #[must_use]
     pub fn in_flight_bytes(&self, channel: Channel) -> u64 {
@@ -192,6 +204,7 @@ impl UplinkCore {
     fn connected(&mut self, in_flight_bytes_max: u64, now: Monotonic) {
         self.disconnected();
         self.phase = Phase::Covering;
+        self.connected = now;
         // A quarter of what the neighbour allows is for backfill, so that live always has room.
         let backfill = self.policy.backfill_bytes_max.min(in_flight_bytes_max / 4);
         self.window = Window::new(backfill);
@@ -267,7 +280,7 @@ impl UplinkCore {
 
     fn committed(&mut self, stream: StreamId, found: Found, delivered: Delivered, now: Monotonic) {
         let state = self.streams.entry(stream).or_default();
-        insert_exactly(&mut state.local, found.range);
+        state.hold(found.range, delivered == Delivered::Live, now);
         if self.phase != Phase::Up {
             return;
         }

@@ -489,3 +489,50 @@ fn nothing_is_sent_of_an_origin_that_was_given_up() {
         .on(0, Input::CoverageEnd);
     bench.said(&["done 0 1-9", "fetch Backfill 0 1-2"]);
 }
+
+#[test]
+fn backfill_waits_for_what_a_lower_tier_is_about_to_fill_below_it() {
+    let definitions = (DEFS, ranges(&[(1, 1)]));
+    // An empty disk met its site before its own neighbour: 90-99 were taken live meanwhile.
+    let mut bench = plain();
+    bench.connect(0, &[definitions.clone(), (DATA, ranges(&[(90, 99)]))]);
+    bench
+        .covered(1, DEFS, &[(1, 1)])
+        .covered(1, DATA, &[(1, 80)]);
+    bench
+        .on(2, Input::CoverageEnd)
+        .said(&["done 1 1-1", "done 0 1-80"]);
+    let refill = |bench: &mut Bench, ms, first, last| {
+        let (stream, found) = (DATA, found(first, last));
+        let delivered = Delivered::Backfill;
+        let input = Input::Committed {
+            stream,
+            found,
+            delivered,
+        };
+        bench.on(ms, input);
+    };
+    refill(&mut bench, 9_000, 1, 80);
+    bench.said(&[]);
+    refill(&mut bench, 18_000, 81, 85);
+    bench.said(&["fetch Backfill 0 81-85"]);
+    bench.answer(18_001, Purpose::Backfill, (81, 85), &[(81, 85)]);
+    bench.said(&["Backfill 0 81-85"]);
+    bench.on(27_000, Input::Tick).said(&[]);
+    refill(&mut bench, 27_001, 86, 89);
+    bench.said(&["fetch Backfill 0 86-99"]);
+
+    // Nobody has what is missing: what is held goes on.
+    let mut bench = plain();
+    bench.connect(0, &[definitions, (DATA, ranges(&[(90, 99)]))]);
+    bench
+        .covered(1, DEFS, &[(1, 1)])
+        .covered(1, DATA, &[(1, 80)]);
+    bench
+        .on(2, Input::CoverageEnd)
+        .said(&["done 1 1-1", "done 0 1-80"]);
+    bench.on(9_999, Input::Tick).said(&[]);
+    bench
+        .on(10_000, Input::Tick)
+        .said(&["fetch Backfill 0 90-99"]);
+}

@@ -10,8 +10,8 @@ mod run;
 mod stream;
 mod types;
 
-pub use self::core::{LIVE_QUEUE_MAX, LIVE_WAIT_MAX, SECOND_HAND_GRACE, UplinkCore};
-pub use self::run::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
+pub use self::core::{LIVE_QUEUE_MAX, LIVE_WAIT_MAX, REFILL_QUIET, SECOND_HAND_GRACE, UplinkCore};
+pub use self::run::{DRAIN_MAX, UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
 pub use self::types::{
     Connected, Delivered, Effect, Found, HeadCheck, Input, Lag, Purpose, Report, UplinkPolicy,
 };

@@ -13,10 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use ocelli_bus::record::{OriginId, Seq, StreamId};
 use ocelli_bus::{
-    BlockDelivery, Bus, DurableCursor, HeadMark, ReadError, ReadFrom, SeqRange, StoredBlock,
-    TooManyReaders,
+    BlockDelivery, BlockReader, Bus, DurableCursor, HeadMark, ReadError, ReadFrom, SeqRange,
+    StoredBlock, TooManyReaders,
 };
-use ocelli_model::clock::{Clock, WallMs};
+use ocelli_model::clock::{Clock, Monotonic, WallMs};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::UplinkCore;
@@ -31,6 +32,8 @@ use crate::link::{CloseCode, Closed, Link, SendError};
 const TICK: Duration = Duration::from_millis(250);
 /// How long an orderly end may take.
 const FINISH_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a stop waits for the neighbour to have all; the rest goes at the next start.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What an uplink needs.
 pub struct UplinkRun {
@@ -48,6 +51,9 @@ pub struct UplinkRun {
     pub from_peers: Arc<FromPeers>,
     /// Whether what members of the group acknowledged before is sent again (`uplink replay`).
     pub is_replay: bool,
+    /// Becomes true when the node stops: what is durable here goes up for [`DRAIN_MAX`] at most,
+    /// then the link ends with Goodbye.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// Why an uplink ended.
@@ -67,6 +73,12 @@ pub enum UplinkEnd {
         origin: OriginId,
         /// Highest seq above.
         above: Seq,
+    },
+    /// The node stops: all is above, or as much as the link took in time.
+    #[error("this node stops; {left} records are sent after its next start")]
+    Drained {
+        /// Records that are held here and not above.
+        left: u64,
     },
     /// The bus cannot be followed.
     #[error(transparent)]
@@ -101,6 +113,8 @@ struct Shell {
 
 /// Sends what the neighbour lacks until the link ends.
 pub async fn run_uplink(run: UplinkRun) -> UplinkEnd {
+    let mut stop = run.stop.clone();
+    let mut draining: Option<Monotonic> = None;
     let from_now = run.bus.follow_blocks(ReadFrom::Now);
     let mut blocks = match from_now {
         Ok(blocks) => blocks,
@@ -112,6 +126,13 @@ pub async fn run_uplink(run: UplinkRun) -> UplinkEnd {
         if let Some(end) = shell.rolled_back.take() {
             shell.link.finish("rolled back", FINISH_PATIENCE).await;
             return end;
+        }
+        if let Some(until) = draining
+            && (shell.is_drained(&mut blocks).await || clock.monotonic() >= until)
+        {
+            shell.link.finish("the node stops", FINISH_PATIENCE).await;
+            let left = shell.core.lag().map(|lag| lag.records).sum();
+            return UplinkEnd::Drained { left };
         }
         let link = Arc::clone(&shell.link);
         let tick = clock.sleep_until(clock.monotonic().after(TICK));
@@ -141,8 +162,18 @@ pub async fn run_uplink(run: UplinkRun) -> UplinkEnd {
                     tracing::debug!(%error, "heads were not told");
                 }
             }
+            () = told(&mut stop), if draining.is_none() => {
+                draining = Some(clock.monotonic().after(DRAIN_MAX));
+            }
             () = tick => shell.on(Input::Tick, &BTreeMap::new()),
         }
+    }
+}
+
+/// Waits for the word to stop; for ever where nobody can say it any more.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|is_told| *is_told).await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -209,6 +240,15 @@ impl Shell {
                 Effect::Report(report) => self.report(report),
             }
         }
+    }
+
+    /// Whether all that is durable here is above, or will never be.
+    async fn is_drained(&mut self, blocks: &mut BlockReader) -> bool {
+        // What was committed since the last look goes up too; an error shows in the main loop.
+        while let Ok(Some(BlockDelivery::Blocks(held))) = blocks.next_held().await {
+            self.committed(&held);
+        }
+        self.core.is_drained(self.clock.monotonic())
     }
 
     fn report(&self, report: Report) {

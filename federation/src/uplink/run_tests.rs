@@ -137,6 +137,7 @@ impl Node {
 
 struct Joined {
     switches: MemorySwitches,
+    stop: watch::Sender<bool>,
     uplink: JoinHandle<UplinkEnd>,
     ingest: JoinHandle<IngestEnd>,
 }
@@ -197,6 +198,7 @@ fn join_as(
         acceptor,
     };
     let (down, up, switches) = memory_pair(facts, lower.clock.clone());
+    let stop = watch::Sender::new(false);
     let run = UplinkRun {
         link: Arc::new(down),
         bus: Arc::clone(&lower.bus),
@@ -205,9 +207,11 @@ fn join_as(
         policy: UplinkPolicy::new(lower.bus.origin()),
         from_peers: Arc::clone(&lower.from_peers),
         is_replay: false,
+        stop: stop.subscribe(),
     };
     Joined {
         switches,
+        stop,
         uplink: tokio::spawn(run_uplink(run)),
         ingest: tokio::spawn(run_ingest(Arc::new(up), Arc::clone(&upper.ingest))),
     }
@@ -266,6 +270,57 @@ fn what_is_held_below_comes_above_once_and_byte_for_byte_over_cuts_and_restarts(
             "an empty disk above is filled again"
         );
         joined.cut().await;
+    });
+}
+
+#[test]
+fn a_node_that_stops_sends_what_is_durable_first_and_says_goodbye() {
+    run(async {
+        let (below, above) = (directory(), directory());
+        let site = Node::open(below.path(), (Tier::Site, "dc1"), 1);
+        let region = Node::open(above.path(), (Tier::Region, "emea"), 2);
+        for number in 0..40 {
+            site.append(&format!("before {number}"), 3).await;
+        }
+        let joined = join(&site, &region, Role::Uplink);
+        joined.stop.send_replace(true);
+        let end = joined.uplink.await.unwrap();
+        assert!(matches!(end, UplinkEnd::Drained { left: 0 }), "{end}");
+        let closed = joined.ingest.await.unwrap().to_string();
+        assert!(
+            closed.contains("the peer: done: the node stops"),
+            "{closed}"
+        );
+        assert_eq!(region.blocks(&site).await, site.blocks(&site).await);
+    });
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever_for_a_neighbour_that_takes_nothing() {
+    run(async {
+        let (below, above) = (directory(), directory());
+        let site = Node::open(below.path(), (Tier::Site, "dc1"), 1);
+        let region = Node::open(above.path(), (Tier::Region, "emea"), 2);
+        site.append("unsent", 3).await;
+        let mut joined = join(&site, &region, Role::Uplink);
+        joined.switches.stall(true);
+        joined.stop.send_replace(true);
+        let end = loop {
+            tokio::select! {
+                biased;
+                end = &mut joined.uplink => break end.unwrap(),
+                () = tokio::task::yield_now() => site.clock.advance(Duration::from_millis(10)),
+            }
+        };
+        let least = 3;
+        assert!(
+            matches!(end, UplinkEnd::Drained { left } if left >= least),
+            "{end}"
+        );
+        let took = Duration::from_nanos(site.clock.monotonic().0);
+        assert!(took >= DRAIN_MAX, "{took:?}");
+        joined.switches.cut();
+        joined.ingest.await.unwrap();
     });
 }
 

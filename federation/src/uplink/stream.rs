@@ -21,6 +21,9 @@ const DEFERRED_MAX: usize = 64;
 /// First and longest wait after a refusal for now; doubled in between.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// How long the holes of a stream that is held here in part must have rested before backfill passes
+/// over them: neighbours that can fill them dial again within seconds, and then fill from below on.
+pub const REFILL_QUIET: Duration = Duration::from_secs(10);
 
 /// A range that is neither above nor missing.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +48,8 @@ pub(super) struct StreamState {
     deferred: VecDeque<(SeqRange, Monotonic)>,
     retry_at: Option<Monotonic>,
     retry_after: Duration,
+    /// When a hole of `local` last came up, or a lower tier sent what is older; `None`: not since the link stands.
+    refilled: Option<Monotonic>,
 }
 
 impl StreamState {
@@ -56,6 +61,39 @@ impl StreamState {
         self.deferred.clear();
         self.retry_at = None;
         self.retry_after = Duration::ZERO;
+        self.refilled = None;
+    }
+
+    /// A range became durable here, live or not.
+    pub(super) fn hold(&mut self, range: SeqRange, is_live: bool, now: Monotonic) {
+        if !is_live || range.first != self.local.highest().next() {
+            self.refilled = Some(now);
+        }
+        insert_exactly(&mut self.local, range);
+    }
+
+    /// Whether what is missing at both ends below `seq` may still come here and go up first. The
+    /// link stands since `connected`.
+    pub(super) fn awaits_refill(&self, seq: Seq, connected: Monotonic, now: Monotonic) -> bool {
+        let moved = self.refilled.unwrap_or(connected).max(connected);
+        now.since(moved) < REFILL_QUIET && self.lowest_hole() < seq
+    }
+
+    /// The lowest seq that neither end holds and that is not settled.
+    fn lowest_hole(&self) -> Seq {
+        let mut at = Seq(1);
+        let sets = [&self.local, &self.remote, &self.settled];
+        // Each round passes one range of one of the bounded sets.
+        while let Some(last) = sets
+            .iter()
+            .filter_map(|set| at_or_after(set, at))
+            .filter(|range| range.first <= at)
+            .map(|range| range.last)
+            .max()
+        {
+            at = last.next();
+        }
+        at
     }
 
     /// The lowest range that is missing above.
@@ -98,6 +136,11 @@ impl StreamState {
     /// Whether all that is held here is above or on its way.
     pub(super) fn is_all_under_way(&self) -> bool {
         self.is_under_way_to(self.local.highest())
+    }
+
+    /// Whether nothing is on its way, or about to be.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.flights.is_empty()
     }
 
     /// Ranges held above, each a hole from the next.

@@ -26,6 +26,9 @@ pub struct UplinkPolicy {
     /// Origins that this node gave up because its disk went back in time. What it has of them may
     /// differ from what the mesh has, down to the meaning of ids: nothing of them is sent.
     pub forsaken: BTreeSet<OriginId>,
+    /// Whether backfill waits for what may come below it from lower tiers. Never off but in
+    /// simulation, to see that its checks find what follows.
+    pub awaits_refill: bool,
 }
 
 impl UplinkPolicy {
@@ -39,6 +42,7 @@ impl UplinkPolicy {
             backfill_bytes_per_second: None,
             is_shared: false,
             forsaken: BTreeSet::new(),
+            awaits_refill: true,
         }
     }
 }

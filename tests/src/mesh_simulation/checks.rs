@@ -21,6 +21,10 @@ pub(super) struct Checks {
     /// Highest of a stream's live lane at a node, and of its backfill over a line.
     live: BTreeMap<(usize, StreamId), u64>,
     backfill: BTreeMap<(LineId, StreamId), u64>,
+    /// When a node's hole of a stream last came up, or was refilled.
+    holes_moved: BTreeMap<(usize, StreamId), u64>,
+    /// Milliseconds of the mesh's time.
+    pub(super) now: u64,
     /// Content of each seq's block that a node made, unless its disk went back in time.
     pub(super) forgiven: BTreeSet<OriginId>,
     pub(super) commits: u64,
@@ -37,6 +41,12 @@ impl Checks {
     pub(super) fn disk_gone(&mut self, node: usize) {
         self.acknowledged.remove(&node);
         self.live.retain(|(of, _), _| *of != node);
+    }
+
+    /// When holes of a stream last came up or became smaller on a node's disk.
+    pub(super) fn holes_moved(&self, node: usize, stream: StreamId) -> u64 {
+        let moved = self.holes_moved.get(&(node, stream));
+        moved.copied().unwrap_or_default()
     }
 
     /// After a crash: what was acknowledged is still there.
@@ -70,6 +80,11 @@ impl Checks {
         } = written.block;
         if stream.lane == Lane::Definitions {
             return Ok(());
+        }
+        let covered = disk.coverage(stream);
+        let is_appended = range.first == Seq(1) || covered.contains(Seq(range.first.0 - 1));
+        if written.is_backfill || !is_appended {
+            self.holes_moved.insert((node, stream), self.now);
         }
         let definitions = disk.coverage(StreamId::definitions(stream.origin));
         if definitions.first_missing() <= needs_def {

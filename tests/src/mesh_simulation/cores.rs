@@ -4,11 +4,13 @@
 //! Does not: decide: each decision is a core's.
 //! In: messages of lines, commits, time. Out: calls on the world.
 
-use ocelli_bus::SeqRanges;
+use std::time::Duration;
+
 use ocelli_bus::record::{Seq, StreamId};
-use ocelli_federation::frame::RefusedReason;
+use ocelli_bus::{SeqRange, SeqRanges};
+use ocelli_federation::frame::{Channel, RefusedReason};
 use ocelli_federation::ingest::{Arrived, BlockNumber, IngestEffect, IngestInput, OriginQuota};
-use ocelli_federation::uplink::{Connected, Effect, HeadCheck, Input};
+use ocelli_federation::uplink::{Connected, Effect, HeadCheck, Input, REFILL_QUIET};
 
 use super::disk::{Block, Mutant, Refusal, Written};
 use super::line::{LineId, Message};
@@ -64,12 +66,7 @@ impl World {
         }
     }
 
-    fn block_came(
-        &mut self,
-        node: usize,
-        id: LineId,
-        (channel, block): (ocelli_federation::frame::Channel, Block),
-    ) {
+    fn block_came(&mut self, node: usize, id: LineId, (channel, block): (Channel, Block)) {
         let at = &mut self.nodes[node];
         let held = at.disk.coverage(block.stream);
         let is_held = held.contains_all(block.range);
@@ -132,6 +129,7 @@ impl World {
             .collect();
         let uplink = &mut self.nodes[node].uplinks[index];
         uplink.is_welcome = true;
+        uplink.welcomed = self.now;
         // After a member of a group lost its disk an operator asks for all of it.
         let is_replay = self.healing_since.is_some();
         let done = match is_replay {
@@ -197,6 +195,10 @@ impl World {
                     let block = self.nodes[node]
                         .disk
                         .visible_at(stream, range.first, self.mutant);
+                    if channel == Channel::Backfill {
+                        let checked = self.check_refill(node, index, (stream, range));
+                        self.violated(checked);
+                    }
                     match block {
                         Some(block) => self.send(line, Message::Block(channel, block)),
                         None => self.violated(Err(format!(
@@ -225,6 +227,32 @@ impl World {
                 Effect::Report(_) => {}
             }
         }
+    }
+
+    /// Backfill does not pass over a hole that is about to be filled from below.
+    fn check_refill(
+        &self,
+        node: usize,
+        index: usize,
+        (stream, range): (StreamId, SeqRange),
+    ) -> Result<(), String> {
+        let uplink = &self.nodes[node].uplinks[index];
+        let line = uplink.line.and_then(|line| self.lines.get(&line));
+        let Some(above) = line.map(|line| &self.nodes[line.acceptor].disk) else {
+            return Ok(());
+        };
+        let mut known = self.nodes[node].disk.coverage(stream);
+        known.insert_all(&above.coverage(stream));
+        let hole = known.first_missing();
+        let moved = self.checks.holes_moved(node, stream).max(uplink.welcomed);
+        let rested = Duration::from_millis(self.now - moved);
+        if hole < range.first && rested < REFILL_QUIET {
+            return Err(format!(
+                "node {node} sends {}-{} of {stream} as backfill before {hole}, which may come",
+                range.first, range.last
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn ingest(&mut self, node: usize, id: LineId, input: IngestInput) {

@@ -25,6 +25,8 @@ pub enum Mutant {
     RollbackIgnored,
     /// What a neighbour holds counts without holes: a range skipped is taken for one held.
     SkipTakenAsHeld,
+    /// Backfill goes on above what a lower tier is about to fill.
+    RefillNotAwaited,
 }
 
 /// A block: who, where, what.

@@ -30,6 +30,8 @@ pub(super) struct Uplink {
     pub(super) is_welcome: bool,
     pub(super) target: usize,
     pub(super) since: u64,
+    /// When the line was welcome.
+    pub(super) welcomed: u64,
 }
 
 /// One line from below.
@@ -62,6 +64,8 @@ pub(super) struct Node {
     /// Streams' ranges that a peer sent, by peer: they do not go back there.
     pub(super) from_peer: BTreeMap<usize, BTreeMap<StreamId, SeqRanges>>,
     pub(super) commits_at: Option<u64>,
+    /// Of the uplinks' policy; off in a mutant.
+    pub(super) awaits_refill: bool,
 }
 
 impl Uplink {
@@ -75,6 +79,7 @@ impl Uplink {
             is_welcome: false,
             target: 0,
             since: 0,
+            welcomed: 0,
         }
     }
 }
@@ -96,6 +101,7 @@ impl Node {
             highest: BTreeMap::new(),
             from_peer: BTreeMap::new(),
             commits_at: None,
+            awaits_refill: true,
         };
         node.start();
         node
@@ -118,6 +124,7 @@ impl Node {
             let policy = UplinkPolicy {
                 is_shared: uplink.targets.len() > 1,
                 forsaken: self.forsaken.clone(),
+                awaits_refill: self.awaits_refill,
                 ..UplinkPolicy::new(self.origin)
             };
             uplink.core = UplinkCore::new(policy);

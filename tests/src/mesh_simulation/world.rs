@@ -117,6 +117,11 @@ impl World {
             events: BinaryHeap::new(),
         };
         plan::build(&mut world);
+        let awaits_refill = mutant != Some(Mutant::RefillNotAwaited);
+        for node in &mut world.nodes {
+            node.awaits_refill = awaits_refill;
+            node.start();
+        }
         for node in 0..world.nodes.len() {
             world.started(node);
         }
@@ -134,6 +139,7 @@ impl World {
                 break;
             };
             self.now = at;
+            self.checks.now = at;
             self.handle(event);
             events += 1;
             if let Some(violation) = self.violation.take() {

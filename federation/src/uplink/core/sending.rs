@@ -95,6 +95,10 @@ impl UplinkCore {
                 None if !state.has_deferred(now) => drop(self.unsent.remove(&stream)),
                 None => {}
                 Some(range) if state.live_from().is_some_and(|live| live < range.first) => {}
+                Some(range)
+                    if lane == Lane::Data
+                        && self.policy.awaits_refill
+                        && state.awaits_refill(range.first, self.connected, now) => {}
                 Some(range) if self.may_backfill(stream, now) => return Some((stream, range)),
                 Some(_) => {}
             }
@@ -157,7 +161,7 @@ impl UplinkCore {
             Purpose::Backfill => Channel::Backfill,
         };
         for block in found {
-            if self.may_send(stream, block, now) {
+            if self.may_send(channel, stream, block, now) {
                 self.send(channel, stream, block, now);
             }
         }
@@ -186,7 +190,7 @@ impl UplinkCore {
         }
     }
 
-    fn may_send(&self, stream: StreamId, block: Found, now: Monotonic) -> bool {
+    fn may_send(&self, channel: Channel, stream: StreamId, block: Found, now: Monotonic) -> bool {
         let Some(state) = self.streams.get(&stream) else {
             return false;
         };
@@ -197,7 +201,14 @@ impl UplinkCore {
         let is_defined = stream.lane == Lane::Definitions
             || block.needs_def == Seq(0)
             || definitions.is_some_and(|known| known.is_under_way_to(block.needs_def));
-        is_missing && is_defined
+        // While it was read, what is older may have begun to come.
+        let is_early =
+            channel == Channel::Backfill && self.awaits_refill(state, block.range.first, now);
+        is_missing && is_defined && !is_early
+    }
+
+    fn awaits_refill(&self, state: &StreamState, seq: Seq, now: Monotonic) -> bool {
+        self.policy.awaits_refill && state.awaits_refill(seq, self.connected, now)
     }
 
     pub(super) fn fetch_failed(&mut self, purpose: Purpose, stream: StreamId, now: Monotonic) {
