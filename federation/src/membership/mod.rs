@@ -13,12 +13,14 @@ mod guard;
 mod issuer;
 mod issuers;
 mod joiner;
+mod outdated;
 mod renewal;
 
 pub use guard::guard_links;
 pub use issuer::{IssuerOptions, run_issuer};
 pub use issuers::IssuersError;
 pub use joiner::{JoinError, JoinOptions, JoinState, join};
+pub use outdated::{Outdated, outdated};
 pub use renewal::{Renewal, RenewalOptions, RenewalState, run_renewal};
 
 #[cfg(test)]

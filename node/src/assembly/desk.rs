@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use ocelli_bus::record::OriginId;
 use ocelli_federation::ingest::{LinkNumber, LiveOrigins, OriginClaim, OriginEvent};
 use ocelli_federation::link::{CloseCode, Link};
@@ -63,6 +64,13 @@ impl Desk {
                 () = pause => self.look((origin, claim.link), before),
             }
         }
+    }
+
+    /// Ends the links of all that are seated, in order.
+    pub(super) async fn dismiss(&self, reason: &str, patience: Duration) {
+        let seated: Vec<_> = self.state.lock().seated.values().cloned().collect();
+        let ending = seated.iter().map(|link| link.finish(reason, patience));
+        join_all(ending).await;
     }
 
     fn begin(&self, origin: OriginId) -> (OriginClaim, oneshot::Receiver<bool>) {

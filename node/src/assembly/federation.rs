@@ -191,6 +191,8 @@ struct Shared {
     /// `[[origin]]` of the configuration in force.
     quotas: Arc<ArcSwap<Vec<OriginConfig>>>,
     roll_back: watch::Sender<bool>,
+    /// Becomes true when the node stops.
+    stopping: watch::Sender<bool>,
     audits: parking_lot::Mutex<Option<mpsc::Receiver<Audit>>>,
 }
 
@@ -227,6 +229,7 @@ impl Shared {
             from_peers,
             quotas,
             roll_back,
+            stopping: watch::Sender::new(false),
             audits: parking_lot::Mutex::new(Some(told)),
         }
     }
@@ -254,20 +257,25 @@ async fn run(
     diallers.follow(&config);
     let mut rolled_back = shared.roll_back.subscribe();
     let _nobody_waits = opened.send(Ok(address));
-    loop {
+    let may_send = loop {
         tokio::select! {
             order = inbox.recv() => match order {
                 Some(Order::Follow(config)) => diallers.follow(&config),
-                Some(Order::Stop) | None => break,
+                Some(Order::Stop) | None => break true,
             },
             // Under an origin that is ahead above, nothing more may leave this node.
-            _ = rolled_back.wait_for(|went_back| *went_back) => break,
+            _ = rolled_back.wait_for(|went_back| *went_back) => break false,
         }
-    }
+    };
     accepting.abort();
+    // From below first: what comes no more needs not be sent.
+    shared.desk.dismiss("the node stops", STOP_PATIENCE).await;
+    match may_send {
+        true => diallers.drain().await,
+        false => diallers.end().await,
+    }
     auditing.abort();
     drop(membership);
-    diallers.end().await;
     if let Some(endpoint) = Arc::into_inner(endpoint) {
         endpoint.shutdown(STOP_PATIENCE).await;
     }

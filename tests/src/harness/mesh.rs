@@ -25,8 +25,10 @@ use super::{built_binary, free_tcp_port, free_udp_port, wait_for};
 
 /// Name of every mesh of the harness.
 pub const MESH: &str = "test";
-/// Of certificates, from a day ago.
-const LIFE: Duration = Duration::from_secs(20 * 86_400);
+/// How far certificates are dated back.
+const BACK: Duration = Duration::from_secs(86_400);
+/// Of certificates, within that of the root.
+const CERTIFICATE_LIFE: Duration = Duration::from_secs(19 * 86_400);
 
 /// A node of the mesh.
 #[derive(Debug)]
@@ -71,6 +73,8 @@ pub struct Mesh {
     environments: BTreeMap<String, Environment>,
     /// Nodes by the name of their site.
     pub nodes: BTreeMap<String, MeshNode>,
+    /// How long certificates are good that are issued from now on.
+    pub certificate_life: Duration,
 }
 
 impl Mesh {
@@ -87,6 +91,7 @@ impl Mesh {
             authority: made.expect("a new folder takes an authority"),
             environments: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            certificate_life: CERTIFICATE_LIFE,
         }
     }
 
@@ -161,6 +166,14 @@ impl Mesh {
         self.nodes.get_mut(site).expect("the node was started")
     }
 
+    /// Issues another certificate, and key, where a node reads them.
+    ///
+    /// # Panics
+    /// If the node's folder takes no files.
+    pub fn reissue(&self, options: &MeshNodeOptions) {
+        self.issue(&self.folder.join(&options.site), options);
+    }
+
     fn issue(&self, folder: &Path, options: &MeshNodeOptions) {
         let identity = NodeIdentity::new(MESH, options.tier, &options.site, "n1");
         let identity = identity.expect("a plain name is one");
@@ -168,7 +181,7 @@ impl Mesh {
         let order = IssueOrder {
             identity,
             speaks_for: Vec::new(),
-            valid_for: LIFE,
+            valid_for: BACK + self.certificate_life,
         };
         // Dated back, so that a node whose clock is an hour behind takes it too.
         let (then, mut rng) = (RealClock.wall().0 - DAY_MS, RealRng::default());

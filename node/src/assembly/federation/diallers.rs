@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ocelli_config::Config;
 use ocelli_federation::frame::Role;
@@ -14,6 +15,7 @@ use ocelli_federation::identity::Expected;
 use ocelli_federation::link::{
     CloseCode, DialFacts, Dialer, DialerOptions, Link, MeshEndpoint, Standing,
 };
+use ocelli_federation::membership::outdated;
 use ocelli_federation::uplink::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
 use tokio::task::JoinHandle as Task;
 use tracing::{info, warn};
@@ -22,6 +24,9 @@ use super::Shared;
 use crate::assembly::links::Direction;
 use crate::assembly::wanted::{Wanted, policy_of, wanted_of};
 use crate::rng::RealRng;
+
+/// How long what was handed to a link may take to arrive before the link is made anew.
+const ANEW_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The diallers of a node, by link.
 pub(super) struct Diallers {
@@ -93,6 +98,16 @@ impl Diallers {
         self.tasks.insert(wanted.id.clone(), (wanted, task));
     }
 
+    /// The node stops: each sends what its neighbour lacks, within its own limit.
+    pub(super) async fn drain(self) {
+        self.shared.stopping.send_replace(true);
+        for (_, task) in self.tasks.into_values() {
+            if let Err(error) = task.await {
+                warn!(%error, "a dialler did not end in order");
+            }
+        }
+    }
+
     /// Ends all of them.
     pub(super) async fn end(self) {
         for (_, task) in self.tasks.into_values() {
@@ -113,11 +128,16 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
             return warn!(link = %id, %error, "cannot be dialled");
         }
     };
+    let stopping = shared.stopping.subscribe();
     let mut better = None;
     loop {
+        let shown = shared.parts.identity.own();
         let standing = match better.take() {
             Some(better) => better,
-            None => connect(&mut dialer, id, &shared).await,
+            None => match connect(&mut dialer, id, &shared).await {
+                Some(standing) => standing,
+                None => return,
+            },
         };
         info!(link = %id, member = %standing.member, "link stands");
         let link: Arc<dyn Link> = standing.link;
@@ -130,7 +150,9 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
             policy: policy_of(&wanted, &shared.parts.bus),
             from_peers: Arc::clone(&shared.from_peers),
             is_replay: false,
+            stop: stopping.clone(),
         });
+        let ends = (&*shared.parts.identity, &*clock);
         let end = tokio::select! {
             end = uplink => end,
             // Both stand for a moment. What was on its way to the former is sent again: whoever is
@@ -141,24 +163,34 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
                 better = Some(standing);
                 continue;
             }
+            why = outdated(&*link, &shown, ends) => {
+                info!(link = %id, %why, "link is made anew");
+                link.finish(&why.to_string(), ANEW_PATIENCE).await;
+                dialer.left();
+                continue;
+            }
         };
         warn!(link = %id, error = %end, "link ended");
         shared.links.down(id, &end.to_string(), clock.wall());
-        if matches!(end, UplinkEnd::RolledBack { .. }) {
-            shared.roll_back.send_replace(true);
+        match end {
+            UplinkEnd::Drained { .. } => return,
+            UplinkEnd::RolledBack { .. } => drop(shared.roll_back.send_replace(true)),
+            _ => {}
         }
         dialer.lost();
     }
 }
 
-/// Dials until a link stands, and shows why it does not yet.
-async fn connect(dialer: &mut Dialer, id: &str, shared: &Shared) -> Standing {
+/// Dials until a link stands, and shows why it does not yet. `None`: the node stops.
+async fn connect(dialer: &mut Dialer, id: &str, shared: &Shared) -> Option<Standing> {
+    let mut stopping = shared.stopping.subscribe();
     let mut states = dialer.states();
     let connecting = dialer.connect();
     tokio::pin!(connecting);
     loop {
         tokio::select! {
-            standing = &mut connecting => return standing,
+            standing = &mut connecting => return Some(standing),
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => return None,
             Ok(()) = states.changed() => {
                 let members = states.borrow_and_update();
                 let error = members.iter().find_map(|member| member.error.as_deref());
