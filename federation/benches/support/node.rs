@@ -206,6 +206,7 @@ impl Node {
             policy: UplinkPolicy::new(self.bus.origin()),
             from_peers: Arc::clone(&self.from_peers),
             is_replay: false,
+            stop: tokio::sync::watch::channel(false).1,
         })
         .await
     }

@@ -203,6 +203,7 @@ async fn live(
         policy: UplinkPolicy::new(bus.origin()),
         from_peers: Arc::new(FromPeers::default()),
         is_replay: false,
+        stop: tokio::sync::watch::channel(false).1,
         bus,
     };
     tokio::select! {
