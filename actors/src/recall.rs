@@ -49,9 +49,9 @@ pub enum RecallError {
 pub struct Former {
     /// Which.
     pub origin: OriginId,
-    /// What of its data upper tiers hold as this disk does; `None`: the directory is a copy, and all
-    /// of it counts. Of an origin that was forsaken, nobody above takes the rest any more: its slots
-    /// are told again, as gaps of the new origin.
+    /// What of its data upper tiers hold as this disk does; `None`: the directory is a copy, and
+    /// all of it counts. Of an origin that was forsaken, nobody above takes the rest any more: its
+    /// slots are told again, as gaps of the new origin.
     pub held_above: Option<SeqRanges>,
 }
 

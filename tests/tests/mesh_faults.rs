@@ -26,7 +26,8 @@ use tempfile::{TempDir, tempdir};
 
 const AGENTS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(40);
-/// A link that carries nothing is seen as down within 5 s at both ends; one more is for a machine that runs other tests beside.
+/// A link that carries nothing, in one or both directions, is seen as down within 5 s at both ends;
+/// one more is for a machine that runs other tests beside.
 const DEAD_LINK_SEEN: Duration = Duration::from_secs(6);
 const SITE: &str = "dc1";
 const REGION: &str = "emea";

@@ -48,7 +48,8 @@ pub(super) struct StreamState {
     deferred: VecDeque<(SeqRange, Monotonic)>,
     retry_at: Option<Monotonic>,
     retry_after: Duration,
-    /// When a hole of `local` last came up, or a lower tier sent what is older; `None`: not since the link stands.
+    /// When a hole of `local` last came up, or a lower tier sent what is older; `None`: not since
+    /// the link stands.
     refilled: Option<Monotonic>,
 }
 
