@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use ocelli_model::batch::GroupValues;
+use ocelli_model::resource::Resource;
+use ocelli_model::schema::Schema;
 use parking_lot::{Mutex, RwLock};
 
 use crate::block::{BlockError, EntryHead, EntryView};
@@ -39,6 +41,9 @@ pub enum EntryError {
     #[error(transparent)]
     Record(#[from] RecordError),
 }
+
+/// Whose data, and of a batch its schema.
+pub(crate) type ResourceAndSchema = (Option<Arc<Resource>>, Option<Arc<Schema>>);
 
 /// Definitions of all origins, and the cache of decoded records.
 #[derive(Debug)]
@@ -137,11 +142,30 @@ impl Definitions {
         })
     }
 
+    /// What a head's resource and, of a batch, its schema are, without building row sets.
+    ///
+    /// # Errors
+    /// [`ResolveError`] for an id that lane 1 has not defined.
+    pub(crate) fn resource_and_schema(
+        &self,
+        origin: OriginId,
+        head: &EntryHead,
+    ) -> Result<ResourceAndSchema, ResolveError> {
+        let resolver = self.resolver(origin);
+        let resolver = resolver.lock();
+        let is_batch = head.kind == EntryKind::Batch;
+        let schema = is_batch.then(|| resolver.schema(head.schema)).transpose()?;
+        Ok((resolver.resource(head.resource)?, schema))
+    }
+
     /// The record of an entry; decoded by the first reader, shared by the others.
     ///
     /// # Errors
     /// [`EntryError`].
     pub fn record(&self, entry: &Entry) -> Result<Arc<Record>, EntryError> {
+        if let Some(known) = self.cached(entry) {
+            return Ok(known);
+        }
         let resolved = self.resolve(entry.stream().origin, entry.head());
         self.record_of(entry, resolved.map_err(RecordError::from)?)
     }
@@ -155,15 +179,21 @@ impl Definitions {
         entry: &Entry,
         resolved: ResolvedHead,
     ) -> Result<Arc<Record>, EntryError> {
-        let key = (entry.block().position(), entry.index());
-        if let Some((_, known)) = self.cache.lock().records.get(&key) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.cached(entry) {
+            return Ok(known);
         }
+        let key = (entry.block().position(), entry.index());
         let mut record = decode_entry(entry.stream(), entry.view(), resolved, entry.body()?)?;
         record.is_backfill = entry.block().is_backfill();
         let record = Arc::new(record);
         self.cache.lock().insert(key, &record);
         Ok(record)
+    }
+
+    fn cached(&self, entry: &Entry) -> Option<Arc<Record>> {
+        let key = (entry.block().position(), entry.index());
+        let cache = self.cache.lock();
+        cache.records.get(&key).map(|(_, known)| Arc::clone(known))
     }
 
     /// Decodes an entry that stands in no block here.

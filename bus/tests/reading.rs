@@ -566,3 +566,60 @@ fn in_order_a_stream_waits_for_its_holes_and_says_what_was_missing() {
         assert_eq!(seen, [(1, 1), (2, 2), (3, 3), (4, 5), (6, 6)]);
     });
 }
+
+/// Of `count` subscribers that select alike, all items of what is held.
+async fn read_alike(node: &Node, count: usize) -> Vec<Vec<(String, u64)>> {
+    let request = || SubscriptionRequest {
+        selection: of_resource("sw1"),
+        from: StartFrom::Oldest,
+        ..SubscriptionRequest::default()
+    };
+    let mut all: Vec<Subscription> = (0..count).map(|_| node.subscribe(request())).collect();
+    let mut found = Vec::new();
+    for subscription in &mut all {
+        found.push(held(subscription).await);
+    }
+    found
+}
+
+#[test]
+fn what_is_selected_alike_is_judged_and_rendered_once() {
+    runtime().block_on(async {
+        let mut node = Node::new();
+        for tick in 1..=5 {
+            node.poll(tick).await;
+        }
+        let found = read_alike(&node, 1).await;
+        let alone = node.source.sharing();
+        assert_eq!((alone.blocks_judged, alone.blocks_shared), (5, 0));
+        assert_eq!(alone.selections, 0, "who is gone keeps nothing");
+        let same = read_alike(&node, 20).await;
+        assert!(same.iter().all(|one| *one == found[0]), "{same:?}");
+        let shared = node.source.sharing();
+        assert_eq!(shared.blocks_judged, 10, "five for one, five for twenty");
+        assert_eq!(shared.blocks_shared, 19 * 5);
+
+        let request = SubscriptionRequest {
+            selection: of_resource("sw2"),
+            from: StartFrom::Oldest,
+            ..SubscriptionRequest::default()
+        };
+        let (mut one, mut other) = (node.subscribe(request.clone()), node.subscribe(request));
+        let mut lines = Vec::new();
+        for subscription in [&mut one, &mut other] {
+            let item = subscription.next_held().await.unwrap().unwrap();
+            let Item::Record(record) = item else {
+                panic!("{item:?}");
+            };
+            let renderer = RecordRenderer::default();
+            let line = subscription.selection().line(7, &record, |into| {
+                renderer.render(&record, into);
+            });
+            lines.push(line);
+        }
+        assert_eq!(lines[0].as_ptr(), lines[1].as_ptr(), "the very same bytes");
+        let shared = node.source.sharing();
+        assert_eq!((shared.lines_rendered, shared.lines_shared), (1, 1));
+        assert_eq!(shared.selections, 1);
+    });
+}

@@ -16,6 +16,8 @@ mod config;
 mod config_plugins;
 mod config_resource;
 pub mod config_source;
+mod context;
+mod contexts;
 pub mod demo;
 mod discovery;
 mod doctor;
@@ -115,6 +117,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print how a node is.
     Status(reading::StatusArgs),
+    /// Names for nodes that are asked often.
+    #[command(subcommand)]
+    Context(context::ContextCommand),
     /// Ask a device by hand, with net-snmp's letters.
     #[command(subcommand)]
     Snmp(snmp::SnmpCommand),
@@ -169,6 +174,7 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Values(args) => reading::values(&args, streams),
         Command::Subscribe(args) => reading::subscribe(&args, streams),
         Command::Status(args) => reading::status(&args, streams),
+        Command::Context(command) => context::run(command, streams),
         Command::Snmp(command) => snmp::run(command, streams),
         Command::Ca(command) => ca::run(command, streams),
         Command::Simulate(args) => simulate::run(args, streams),

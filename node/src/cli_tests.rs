@@ -297,11 +297,27 @@ fn nobody_listens_is_69_and_names_the_address() {
         assert_eq!((code, stdout.as_str()), (69, ""), "{command:?} {stderr}");
         assert!(stderr.contains(&url), "{stderr}");
     }
-    let (code, _, stderr) = ocelli(&["status", "--at", "https://x"]);
-    assert!(
-        code == 2 && stderr.contains("TLS is not in this version"),
-        "{stderr}"
-    );
+    for (at, expected) in [
+        ("ftp://x", "none of http, https and quic"),
+        ("quic://127.0.0.1:1", "`subscribe` only"),
+        ("https://anna:geheim@x", "no user and no password"),
+    ] {
+        let (code, _, stderr) = ocelli(&["status", "--at", at]);
+        assert!(code == 2 && stderr.contains(expected), "{at}: {stderr}");
+        assert!(!stderr.contains("geheim"), "{stderr}");
+    }
+    let both = ["status", "--at", &url, "--context", "lab"];
+    let (code, _, stderr) = ocelli(&both);
+    assert!(code == 2 && stderr.contains("leave one"), "{stderr}");
+    let one = [
+        "status",
+        "--at",
+        "https://127.0.0.1:1",
+        "--cert",
+        "/no/such",
+    ];
+    let (code, _, stderr) = ocelli(&one);
+    assert!(code == 2 && stderr.contains("belong together"), "{stderr}");
     let (code, _, stderr) = ocelli(&["status", "--at", &url, "--token-file", "/no/such"]);
     assert!(code == 1 && stderr.contains("/no/such"), "{stderr}");
 }

@@ -42,6 +42,7 @@ mod parameters;
 mod resources;
 pub(crate) mod sample_view;
 mod samples;
+mod socket;
 mod subscribe;
 pub mod tls;
 pub mod view;

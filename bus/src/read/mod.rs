@@ -10,6 +10,7 @@ mod cursor_pace;
 mod records;
 mod selection;
 mod seq_order;
+mod shared_selection;
 mod source;
 mod subscription;
 
@@ -18,6 +19,7 @@ pub use cursor_pace::CursorPace;
 pub use records::{RecordRenderer, render_cursor};
 pub use selection::Selection;
 pub use seq_order::{ORDER_HELD_MAX, ORDER_HOLES_MAX, ORDER_LAG, Ordered, SeqOrder};
+pub use shared_selection::{LineForm, SharedSelection, SharingStatistics};
 pub use source::{RecordSource, SourceError};
 pub use subscription::{
     Include, Item, Mode, StartFrom, Subscription, SubscriptionError, SubscriptionRequest,

@@ -1,41 +1,28 @@
 //! What a reader wants: which resources, groups and metrics.
 //!
-//! Does: judge heads once their ids are resolved, and remember the answer for a resource.
-//! Does not: render. In: a filter and a projection. Out: yes or no, and a stable hash of both.
-//! Full: beyond [`KNOWN_MAX`] answers they are forgotten and found again.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! Does: judge what the ids of a head mean. Does not: remember answers (`shared_selection`),
+//! render. In: a filter and a projection. Out: yes or no, and a stable text and hash of both.
 
 use ocelli_model::filter::Filter;
 use ocelli_model::panoptes::Projection;
-use ocelli_model::resource::{Resource, ResourceId};
+use ocelli_model::resource::Resource;
 use ocelli_model::schema::Schema;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::decoder::ResolvedHead;
-
-/// Resources whose answer is remembered.
-const KNOWN_MAX: usize = 65_536;
 
 /// A filter on resources and a projection on what they measure.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     filter: Option<Filter>,
     projection: Projection,
-    /// The resource judged and the answer: metadata may change, then the `Arc` is another.
-    known: HashMap<ResourceId, (Arc<Resource>, bool)>,
 }
 
 impl Selection {
     /// A selection; without a filter every resource passes.
     #[must_use]
     pub fn new(filter: Option<Filter>, projection: Projection) -> Self {
-        Self {
-            filter,
-            projection,
-            known: HashMap::new(),
-        }
+        Self { filter, projection }
     }
 
     /// Groups and metrics wanted.
@@ -47,6 +34,11 @@ impl Selection {
     /// Hash of what is selected: a cursor of another selection may have passed what this one wants.
     #[must_use]
     pub fn hash(&self) -> u64 {
+        xxh3_64(self.text().as_bytes())
+    }
+
+    /// What is selected; two selections of one text select the same.
+    pub(crate) fn text(&self) -> String {
         let mut text = self
             .filter
             .as_ref()
@@ -60,26 +52,14 @@ impl Selection {
             text.push('\n');
             text.push_str(&names.join(","));
         }
-        xxh3_64(text.as_bytes())
+        text
     }
 
     /// Whether a resource passes.
-    pub fn has_resource(&mut self, resource: &Arc<Resource>) -> bool {
-        let Some(filter) = &self.filter else {
-            return true;
-        };
-        if let Some((judged, answer)) = self.known.get(resource.id())
-            && Arc::ptr_eq(judged, resource)
-        {
-            return *answer;
-        }
-        let answer = filter.matches(resource.as_ref());
-        if self.known.len() >= KNOWN_MAX {
-            self.known.clear();
-        }
-        self.known
-            .insert(resource.id().clone(), (Arc::clone(resource), answer));
-        answer
+    #[must_use]
+    pub fn has_resource(&self, resource: &Resource) -> bool {
+        let filter = self.filter.as_ref();
+        filter.is_none_or(|filter| filter.matches(resource))
     }
 
     /// Whether a batch of this schema can hold something wanted.
@@ -94,12 +74,16 @@ impl Selection {
 
     /// Whether an entry is wanted. Entries of no resource (a node's events) pass only where no
     /// filter was given.
-    pub fn has_entry(&mut self, head: &ResolvedHead) -> bool {
-        let is_of_schema = head
-            .columns
-            .as_ref()
-            .is_none_or(|(schema, _)| self.has_schema(schema));
-        match &head.resource {
+    #[must_use]
+    pub fn has_entry(&self, head: &ResolvedHead) -> bool {
+        let schema = head.columns.as_ref().map(|(schema, _)| schema.as_ref());
+        self.has_parts(head.resource.as_deref(), schema)
+    }
+
+    /// The same, of a resource and, of a batch, its schema.
+    pub(crate) fn has_parts(&self, resource: Option<&Resource>, schema: Option<&Schema>) -> bool {
+        let is_of_schema = schema.is_none_or(|schema| self.has_schema(schema));
+        match resource {
             Some(resource) => is_of_schema && self.has_resource(resource),
             None => self.filter.is_none(),
         }

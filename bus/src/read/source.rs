@@ -1,15 +1,25 @@
 //! Records of a bus for those who serve them: entries and last values, decoded once for all.
 //!
-//! Does: resolve heads before bodies are decoded, so that filters cost little; list last batches.
+//! Does: share selections, records and the JSON of resources between readers; list last batches.
 //! Does not: keep definitions or records itself (`definitions`), filter, follow a cursor.
 //! In: [`Entry`]s of durable blocks. Out: [`Record`]s behind `Arc`s.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use ocelli_model::panoptes::ResourceJson;
+use ocelli_model::resource::Resource;
+use parking_lot::Mutex;
+
+use super::selection::Selection;
+use super::shared_selection::{Held, Selections, SharingStatistics};
 use crate::block::BlockError;
 use crate::decoder::{Record, RecordError, ResolvedHead, decode_entry};
 use crate::resolver::ResolveError;
 use crate::{Bus, Entry, EntryError, LastEntry, LastKind};
+
+/// Resources whose JSON is kept for all readers, a kilobyte each.
+const RESOURCES_KEPT_MAX: usize = 20_000;
 
 /// Why an entry is no record.
 #[derive(Debug, thiserror::Error)]
@@ -35,16 +45,25 @@ impl From<EntryError> for SourceError {
     }
 }
 
-/// Decodes for all readers of one bus. Cheap: what is shared stands in the bus.
+/// By where the resource lies in memory, which it keeps from being another's.
+type KnownTexts = HashMap<usize, (Arc<Resource>, Arc<ResourceJson>)>;
+
+/// Decodes for all readers of one bus.
 pub struct RecordSource {
     bus: Arc<Bus>,
+    selections: Selections,
+    resources: Mutex<KnownTexts>,
 }
 
 impl RecordSource {
     /// A source over `bus`.
     #[must_use]
     pub fn new(bus: Arc<Bus>) -> Arc<Self> {
-        Arc::new(Self { bus })
+        Arc::new(Self {
+            bus,
+            selections: Selections::default(),
+            resources: Mutex::default(),
+        })
     }
 
     /// The bus.
@@ -53,28 +72,38 @@ impl RecordSource {
         &self.bus
     }
 
-    /// What the ids of an entry's head mean. All that a durable block needs is defined: the writer
-    /// makes lane 1 visible first.
-    ///
-    /// # Errors
-    /// [`SourceError::Resolve`].
-    pub fn resolve(&self, entry: &Entry) -> Result<ResolvedHead, SourceError> {
-        Ok(self
-            .bus
-            .definitions()
-            .resolve(entry.stream().origin, entry.head())?)
+    /// A hold on the selection that other subscribers of the same filter and projection hold too.
+    pub(super) fn hold(&self, selection: Selection) -> Held {
+        self.selections.hold(selection)
     }
 
-    /// The record of an entry whose head is resolved.
+    /// How much was judged and rendered once for several.
+    #[must_use]
+    pub fn sharing(&self) -> SharingStatistics {
+        self.selections.statistics()
+    }
+
+    /// A resource as Panoptes writes it, made once for all readers.
+    #[must_use]
+    pub fn resource_json(&self, resource: &Arc<Resource>) -> Arc<ResourceJson> {
+        let mut known = self.resources.lock();
+        if known.len() >= RESOURCES_KEPT_MAX {
+            known.clear();
+        }
+        let at = Arc::as_ptr(resource).addr();
+        let (_, json) = known
+            .entry(at)
+            .or_insert_with(|| (Arc::clone(resource), Arc::new(ResourceJson::of(resource))));
+        Arc::clone(json)
+    }
+
+    /// The record of an entry. All that a durable block needs is defined: the writer makes lane 1
+    /// visible first.
     ///
     /// # Errors
-    /// [`SourceError::Record`] or [`SourceError::Block`] for a damaged body.
-    pub fn decode(
-        &self,
-        entry: &Entry,
-        resolved: ResolvedHead,
-    ) -> Result<Arc<Record>, SourceError> {
-        Ok(self.bus.definitions().record_of(entry, resolved)?)
+    /// [`SourceError`] for an id that means nothing, or a damaged body.
+    pub fn record(&self, entry: &Entry) -> Result<Arc<Record>, SourceError> {
+        Ok(self.bus.definitions().record(entry)?)
     }
 
     /// The last batch of each pair that `wants` picks, by resource and plugin. What is damaged or

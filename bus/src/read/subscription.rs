@@ -5,9 +5,10 @@
 //! In: [`SubscriptionRequest`]. Out: [`Item`]s one by one; [`Subscription::cursor`] covers exactly
 //! those that were handed out.
 //! Slow: `durable` reads from disk what it missed; `latest` keeps the newest batch of each pair
-//! among what is held, and tells how many it passed over.
+//! among [`CONFLATED_BYTES_MAX`] of blocks, and tells how many it passed over.
+//! Cost: which entries of a block are wanted is found once for all who select alike.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,23 +19,28 @@ use tokio::sync::broadcast::error::RecvError;
 use super::cursor::Cursor;
 use super::selection::Selection;
 use super::seq_order::SeqOrder;
-use super::source::{RecordSource, SourceError};
-use crate::block::EntryHead;
+use super::shared_selection::{Held, SharedSelection};
+use super::source::RecordSource;
 use crate::decoder::{Record, ResolvedHead};
 use crate::payload::Payload;
-use crate::record::{DefinitionId, EntryKind, Lane, Seq, StreamId};
+use crate::record::{Lane, Seq, StreamId};
+use crate::stored::StoredBlock;
 use crate::{
-    Delivery, Entry, LogPosition, ReadError, ReadFrom, Reader, ReaderOptions, SeqRange, SeqRanges,
+    BlockDelivery, BlockReader, Entry, LogPosition, ReadError, ReadFrom, SeqRange, SeqRanges,
     TooManyReaders,
 };
 
+mod conflate;
 mod latest;
 mod ordered;
+mod picked;
 
 use latest::taken_with;
+use picked::Picked;
 
-/// Entries that a `latest` subscriber may have waiting: one for each pair of a large node.
-const CONFLATED_MAX: usize = 200_000;
+/// Blocks that a `latest` subscriber may have waiting, bytes; beyond it what is there is handed
+/// out first.
+const CONFLATED_BYTES_MAX: usize = 8 << 20;
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -133,14 +139,15 @@ pub enum SubscriptionError {
 /// A subscription under way.
 pub struct Subscription {
     source: Arc<RecordSource>,
-    selection: Selection,
+    selection: Held,
+    include: Include,
     mode: Mode,
-    reader: Reader,
+    blocks: BlockReader,
     /// Last values not handed out yet.
     first: VecDeque<Arc<Record>>,
     /// What counts as taken once they are.
     taken_with_first: BTreeMap<StreamId, SeqRanges>,
-    queue: VecDeque<Entry>,
+    queue: VecDeque<Picked>,
     skipped: u64,
     taken: BTreeMap<StreamId, SeqRanges>,
     /// Entries before the first one seen count as taken.
@@ -149,7 +156,14 @@ pub struct Subscription {
     /// What a full disk has no room for; `None` for whoever wants durable entries alone.
     volatile: Option<broadcast::Receiver<Arc<Record>>>,
     /// `None`: as the log has them.
-    order: Option<SeqOrder<Entry>>,
+    order: Option<InOrder>,
+}
+
+/// What `order=seq` needs.
+struct InOrder {
+    order: SeqOrder<Entry>,
+    /// Of blocks that came; taken once nothing of them is held back.
+    seen: BTreeMap<StreamId, SeqRanges>,
 }
 
 impl Subscription {
@@ -161,22 +175,15 @@ impl Subscription {
         source: &Arc<RecordSource>,
         request: SubscriptionRequest,
     ) -> Result<Self, SubscriptionError> {
-        let SubscriptionRequest {
-            mut selection,
-            from,
-            mode,
-            include,
-            rebase,
-        } = request;
-        let hash = selection.hash();
-        let begins_late = !matches!(from, StartFrom::Oldest | StartFrom::Cursor(_));
+        let selection = source.hold(request.selection);
+        let begins_late = !matches!(request.from, StartFrom::Oldest | StartFrom::Cursor(_));
         let (mut taken, mut may_repeat) = (BTreeMap::new(), false);
-        let read_from = match &from {
+        let read_from = match &request.from {
             StartFrom::Now | StartFrom::Latest => ReadFrom::Now,
             StartFrom::Oldest => ReadFrom::Oldest,
             StartFrom::Time(time) => ReadFrom::Time(*time),
             StartFrom::Cursor(cursor) => {
-                if cursor.selection != hash && !rebase {
+                if cursor.selection != selection.shared().hash() && !request.rebase {
                     return Err(SubscriptionError::OtherSelection);
                 }
                 taken.clone_from(&cursor.taken);
@@ -184,23 +191,24 @@ impl Subscription {
                 ReadFrom::Taken(cursor.taken.clone())
             }
         };
-        let is_latest = from == StartFrom::Latest;
+        let is_latest = request.from == StartFrom::Latest;
         // In this order, so that nothing falls between: what is held, where the reader stands, the
         // last values.
         let held = is_latest.then(|| source.bus().coverage());
-        let options = ReaderOptions::from(read_from)
-            .only(move |stream, head| stream.lane == Lane::Data && is_included(include, head));
-        let reader = source.bus().reader(options)?;
+        let blocks = source.bus().follow_blocks(read_from)?;
         let first: VecDeque<_> = match is_latest {
-            true => source.last_batches(|head| selection.has_entry(head)).into(),
+            true => source
+                .last_batches(|head| selection.shared().has_entry(head))
+                .into(),
             false => VecDeque::new(),
         };
         let taken_with_first = taken_with(&first, held.unwrap_or_default());
         Ok(Self {
             source: Arc::clone(source),
             selection,
-            mode,
-            reader,
+            include: request.include,
+            mode: request.mode,
+            blocks,
             first,
             taken_with_first,
             queue: VecDeque::new(),
@@ -225,20 +233,21 @@ impl Subscription {
     /// [`Subscription::next`] alone, in [`Mode::Durable`].
     #[must_use]
     pub fn in_order(mut self, lag: Duration) -> Self {
-        self.order = Some(SeqOrder::new(lag));
+        let mut order = SeqOrder::new(lag);
+        for (stream, ranges) in &self.taken {
+            for range in ranges.iter() {
+                order.came(*stream, range);
+            }
+        }
+        let seen = BTreeMap::new();
+        self.order = Some(InOrder { order, seen });
         self
     }
 
-    /// What is selected.
+    /// What is selected, shared with all who select the same.
     #[must_use]
-    pub fn selection(&self) -> &Selection {
-        &self.selection
-    }
-
-    /// Whether the next item is at hand, so that a shell may fill its buffer before it sends.
-    #[must_use]
-    pub fn has_more(&self) -> bool {
-        !self.queue.is_empty() || !self.first.is_empty() || self.skipped > 0
+    pub fn selection(&self) -> &Arc<SharedSelection> {
+        self.selection.shared()
     }
 
     /// Whether anything counts as taken: until then a cursor would begin at the oldest entry, where
@@ -252,7 +261,7 @@ impl Subscription {
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         Cursor {
-            selection: self.selection.hash(),
+            selection: self.selection.shared().hash(),
             taken: self.taken.clone(),
             may_repeat: self.may_repeat,
         }
@@ -271,7 +280,7 @@ impl Subscription {
                 return Ok(item);
             }
             let delivery = match self.next_come().await? {
-                Come::Delivery(delivery) => delivery,
+                Come::Blocks(delivery) => delivery,
                 Come::Volatile(record) if self.wants(&record) => return Ok(Item::Record(record)),
                 Come::Volatile(_) | Come::Skipped => continue,
             };
@@ -281,16 +290,16 @@ impl Subscription {
         }
     }
 
-    /// What comes first: entries, or a volatile record. Only a reader at the live end waits for
+    /// What comes first: blocks, or a volatile record. Only a reader at the live end waits for
     /// both: there it asks no disk, so that giving it up for a record costs nothing.
     async fn next_come(&mut self) -> Result<Come, SubscriptionError> {
-        let volatile = self.volatile.as_mut().filter(|_| self.reader.is_live());
+        let volatile = self.volatile.as_mut().filter(|_| self.blocks.is_live());
         let Some(volatile) = volatile else {
-            return Ok(Come::Delivery(self.reader.next().await?));
+            return Ok(Come::Blocks(self.blocks.next().await?));
         };
         tokio::select! {
             biased;
-            delivery = self.reader.next() => Ok(Come::Delivery(delivery?)),
+            delivery = self.blocks.next() => Ok(Come::Blocks(delivery?)),
             shown = volatile.recv() => Ok(match shown {
                 Ok(record) => Come::Volatile(record),
                 Err(RecvError::Lagged(behind)) => {
@@ -303,11 +312,11 @@ impl Subscription {
         }
     }
 
-    fn wants(&mut self, record: &Record) -> bool {
+    fn wants(&self, record: &Record) -> bool {
         let Payload::Batch(batch) = &record.payload else {
             return false;
         };
-        self.selection.has_entry(&ResolvedHead {
+        self.selection.shared().has_entry(&ResolvedHead {
             resource: record.resource.clone(),
             plugin: record.plugin.clone(),
             columns: Some((Arc::clone(&batch.schema), Arc::clone(&batch.rows))),
@@ -323,7 +332,7 @@ impl Subscription {
             if let Some(item) = self.next_at_hand() {
                 return Ok(Some(item));
             }
-            let Some(delivery) = self.reader.next_held().await? else {
+            let Some(delivery) = self.blocks.next_held().await? else {
                 return Ok(None);
             };
             if let Some(item) = self.take_delivery(delivery).await? {
@@ -344,12 +353,15 @@ impl Subscription {
                 skipped: std::mem::take(&mut self.skipped),
             });
         }
-        while let Some(entry) = self.queue.pop_front() {
+        while let Some(picked) = self.queue.front_mut() {
+            let entry = picked.pop(self.include);
+            let Some(entry) = entry.filter(|entry| !self.is_taken(entry)) else {
+                self.mark_passed();
+                continue;
+            };
             let record = self.record_of(&entry);
             self.mark_taken(&entry);
-            if self.queue.is_empty() {
-                self.mark_passed_over();
-            }
+            self.mark_passed();
             if let Some(record) = record {
                 return Some(Item::Record(record));
             }
@@ -357,136 +369,103 @@ impl Subscription {
         None
     }
 
-    /// The record, if it is wanted. What is damaged is passed over with a warning: one bad entry
-    /// must not end all subscriptions. What the fence refused is passed over too.
-    fn record_of(&mut self, entry: &Entry) -> Option<Arc<Record>> {
-        if entry.block().is_fenced() {
-            return None;
-        }
-        let resolved = match self.source.resolve(entry) {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                warn_passed_over(entry, &error);
-                return None;
-            }
-        };
-        if !self.selection.has_entry(&resolved) {
-            return None;
-        }
-        match self.source.decode(entry, resolved) {
-            Ok(record) => Some(record),
-            Err(error) => {
-                warn_passed_over(entry, &error);
-                None
-            }
-        }
+    /// The record; what is damaged is passed over with a warning: one bad entry must not end all
+    /// subscriptions.
+    fn record_of(&self, entry: &Entry) -> Option<Arc<Record>> {
+        let record = self.source.record(entry).inspect_err(|error| {
+            tracing::warn!(stream = %entry.stream(), seq = %entry.seq(), %error,
+                "an entry was passed over");
+        });
+        record.ok()
     }
 
     async fn take_delivery(
         &mut self,
-        delivery: Delivery,
+        delivery: BlockDelivery,
     ) -> Result<Option<Item>, SubscriptionError> {
         match delivery {
-            Delivery::Trimmed { from, to } => return Ok(Some(Item::Trimmed { from, to })),
-            Delivery::Entries(entries) => self.queue.extend(entries),
+            BlockDelivery::Trimmed { from, to } => return Ok(Some(Item::Trimmed { from, to })),
+            BlockDelivery::Blocks(blocks) => self.queue_blocks(blocks),
         }
-        if self.mode == Mode::Latest {
-            let mut is_trimmed = None;
-            while self.queue.len() < CONFLATED_MAX
-                && let Some(delivery) = self.reader.next_held().await?
-            {
-                match delivery {
-                    Delivery::Entries(entries) => self.queue.extend(entries),
-                    Delivery::Trimmed { from, to } => is_trimmed = Some(Item::Trimmed { from, to }),
-                }
-                self.conflate();
+        if self.mode != Mode::Latest {
+            return Ok(None);
+        }
+        self.conflate();
+        let mut trimmed = None;
+        while self.queued_bytes() < CONFLATED_BYTES_MAX
+            && let Some(delivery) = self.blocks.next_held().await?
+        {
+            match delivery {
+                BlockDelivery::Blocks(blocks) => self.queue_blocks(blocks),
+                BlockDelivery::Trimmed { from, to } => trimmed = Some(Item::Trimmed { from, to }),
             }
             self.conflate();
-            return Ok(is_trimmed);
         }
-        Ok(None)
+        Ok(trimmed)
     }
 
-    /// Keeps the newest batch of each pair, and all that is no batch.
-    fn conflate(&mut self) {
-        let mut newest: HashMap<PairKey, (i64, Seq)> = HashMap::new();
-        for entry in self.queue.iter().filter(|entry| is_batch(entry)) {
-            let candidate = (entry.head().slot.0, entry.seq());
-            let kept = newest.entry(pair_of(entry)).or_insert(candidate);
-            *kept = (*kept).max(candidate);
-        }
-        let before = self.queue.len();
-        self.queue.retain(|entry| {
-            let candidate = (entry.head().slot.0, entry.seq());
-            !is_batch(entry) || newest.get(&pair_of(entry)) == Some(&candidate)
-        });
-        self.skipped += (before - self.queue.len()) as u64;
+    fn queue_blocks(&mut self, blocks: Vec<Arc<StoredBlock>>) {
+        let picked = self.picked_of(blocks);
+        self.queue.extend(picked);
+        self.mark_passed();
     }
 
-    /// The entry, and what of its stream was passed over before it, counts as taken.
+    fn picked_of(&self, blocks: Vec<Arc<StoredBlock>>) -> Vec<Picked> {
+        let definitions = self.source.bus().definitions();
+        let data = blocks.into_iter();
+        let data = data.filter(|block| block.header().stream.lane == Lane::Data);
+        data.map(|block| Picked {
+            picks: self.selection.shared().picks(definitions, &block),
+            block,
+            next: 0,
+        })
+        .collect()
+    }
+
+    /// Whether the entry came before. What a filter had withheld counted as taken when its skip was
+    /// passed, so what fills a skip is new.
+    fn is_taken(&self, entry: &Entry) -> bool {
+        if entry.block().is_fill() {
+            return false;
+        }
+        let taken = self.taken.get(&entry.stream());
+        taken.is_some_and(|taken| taken.contains(entry.seq()))
+    }
+
+    /// The entry, and what of its block stands before it, counts as taken.
     fn mark_taken(&mut self, entry: &Entry) {
         let block_first = entry.block().header().first_seq;
-        let taken = self.taken.entry(entry.stream()).or_default();
-        if taken.is_empty() && self.begins_late && block_first.0 > 1 {
-            taken.insert(SeqRange {
-                first: Seq(1),
-                last: Seq(block_first.0 - 1),
-            });
-        }
-        taken.insert(SeqRange {
+        let range = SeqRange {
             first: block_first.min(entry.seq()),
             last: entry.seq(),
-        });
+        };
+        self.mark(entry.stream(), range);
     }
 
-    /// Once all that was picked is handed out, what the reader passed over counts as taken too.
-    fn mark_passed_over(&mut self) {
-        for (stream, ranges) in self.reader.taken() {
-            if stream.lane != Lane::Data {
-                continue;
-            }
-            let taken = self.taken.entry(*stream).or_default();
-            let first = ranges.iter().next().map_or(Seq(1), |range| range.first);
-            if taken.is_empty() && self.begins_late && first.0 > 1 {
-                taken.insert(SeqRange {
-                    first: Seq(1),
-                    last: Seq(first.0 - 1),
-                });
-            }
-            for range in ranges.iter() {
-                taken.insert(range);
-            }
+    /// Blocks at the head of the queue of which nothing more is wanted count as taken.
+    fn mark_passed(&mut self) {
+        while self.queue.front().is_some_and(Picked::is_done)
+            && let Some(done) = self.queue.pop_front()
+        {
+            self.mark(done.block.header().stream, done.block.range());
         }
+    }
+
+    fn mark(&mut self, stream: StreamId, range: SeqRange) {
+        let taken = self.taken.entry(stream).or_default();
+        if taken.is_empty() && self.begins_late && range.first.0 > 1 {
+            taken.insert(SeqRange {
+                first: Seq(1),
+                last: Seq(range.first.0 - 1),
+            });
+        }
+        taken.insert(range);
     }
 }
 
 /// What a subscription waits for.
 enum Come {
-    Delivery(Delivery),
+    Blocks(BlockDelivery),
     Volatile(Arc<Record>),
     Skipped,
-}
-
-type PairKey = (StreamId, DefinitionId, DefinitionId);
-
-fn pair_of(entry: &Entry) -> PairKey {
-    (entry.stream(), entry.head().resource, entry.head().plugin)
-}
-
-fn is_batch(entry: &Entry) -> bool {
-    entry.head().kind == EntryKind::Batch
-}
-
-fn is_included(include: Include, head: &EntryHead) -> bool {
-    match head.kind {
-        EntryKind::Batch => true,
-        EntryKind::Gap | EntryKind::Pending | EntryKind::Released => include.gaps,
-        EntryKind::Event => include.events,
-        _ => false,
-    }
-}
-
-fn warn_passed_over(entry: &Entry, error: &SourceError) {
-    tracing::warn!(stream = %entry.stream(), seq = %entry.seq(), %error,
-        "an entry was passed over");
 }

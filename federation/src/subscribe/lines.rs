@@ -3,15 +3,22 @@
 //! Does: write items and cursors as `records` lines, hand them out in pieces. Does not: send.
 //! In: [`Item`]s. Out: bytes of at most [`ITEM_BYTES`]; a line may go on in the next piece.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
-use ocelli_bus::read::{CursorPace, Item, RecordRenderer, Subscription, render_cursor};
+use ocelli_bus::read::{
+    CursorPace, Item, LineForm, RecordRenderer, SharedSelection, Subscription, render_cursor,
+};
 use ocelli_model::clock::Monotonic;
-use ocelli_model::panoptes::Projection;
 
 use super::ITEM_BYTES;
 
+/// The one form that links have.
+const RECORDS: LineForm = 0;
+
 /// Of one subscriber.
 pub(super) struct Lines {
+    selection: Arc<SharedSelection>,
     renderer: RecordRenderer,
     cursor: CursorPace,
     line: Vec<u8>,
@@ -19,9 +26,10 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(projection: Projection) -> Self {
+    pub(super) fn new(selection: &Arc<SharedSelection>) -> Self {
         Self {
-            renderer: RecordRenderer::new(projection),
+            selection: Arc::clone(selection),
+            renderer: RecordRenderer::new(selection.projection().clone()),
             cursor: CursorPace::default(),
             line: Vec::new(),
             waiting: BytesMut::new(),
@@ -29,10 +37,15 @@ impl Lines {
     }
 
     pub(super) fn put(&mut self, item: &Item) {
+        self.cursor.note_item();
+        if let Item::Record(record) = item {
+            let render = |into: &mut Vec<u8>| self.renderer.render(record, into);
+            let line = self.selection.line(RECORDS, record, render);
+            return self.waiting.extend_from_slice(&line);
+        }
         self.line.clear();
         self.renderer.render_item(item, &mut self.line);
         self.waiting.extend_from_slice(&self.line);
-        self.cursor.note_item();
     }
 
     /// The cursor, if one is due.

@@ -151,7 +151,7 @@ impl SubscriptionServer {
     }
 
     async fn send(&self, mut subscription: Subscription, stream: &mut RequestStream) -> Served {
-        let mut lines = Lines::new(subscription.selection().projection().clone());
+        let mut lines = Lines::new(subscription.selection());
         // The asker waits for it: the question was understood.
         lines.put_alive();
         loop {

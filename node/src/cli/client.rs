@@ -1,7 +1,8 @@
 //! The command line as a client of a running node.
 //!
-//! Does: find the node (`--at`, else the socket in the data directory, else loopback), ask it, tell
-//! its refusals and its absence apart. Does not: know any route.
+//! Does: find the node (`--at`, else a context, else the socket in the data directory, else
+//! loopback), ask it over HTTP or HTTPS, tell its refusals and its absence apart. Does not: know
+//! any route, keep contexts (`contexts`).
 //! In: [`ConnectOptions`], a path, query pairs. Out: JSON or a stream of bytes.
 //! Limits: an answer that is read whole has at most [`BODY_BYTES_MAX`].
 
@@ -9,12 +10,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ocelli_federation::identity::install_provider;
 use ocelli_model::secret::Secret;
 use ocelli_model::units::parse_duration;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, ClientBuilder, Identity, Method, RequestBuilder, Response};
+use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
+use super::contexts::{Context, Contexts};
 use super::exit::{Exit, Failure};
 use super::runtime::within;
 use crate::DATA_DIR_DEFAULT;
@@ -27,20 +31,43 @@ pub const SOCKET_FILE: &str = "ocelli.sock";
 pub const BODY_BYTES_MAX: usize = 256 << 20;
 
 /// Options of commands that ask a node.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct ConnectOptions {
-    /// The node's address. Default: the socket in the data directory, else http://127.0.0.1:7780.
+    /// The node's address, http:// or https:// (`subscribe` also takes quic://). Default: the
+    /// context in use, else the socket in the data directory, else http://127.0.0.1:7780.
     #[arg(long, env = "OCELLI_URL", value_name = "URL")]
     pub at: Option<String>,
+    /// A named node of `ocelli context list`, instead of an address.
+    #[arg(long, env = "OCELLI_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
     /// File with the token that the node wants.
     #[arg(long, env = "OCELLI_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Authorities that the node's certificate must come from, PEM. Default: those of the system.
+    #[arg(long, env = "OCELLI_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Certificate to show to the node, PEM; needs --key.
+    #[arg(long, env = "OCELLI_CERT", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Private key of --cert, PEM.
+    #[arg(long, env = "OCELLI_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// The node's data directory, where its socket is.
     #[arg(long, default_value = DATA_DIR_DEFAULT, value_name = "DIR")]
     pub data_dir: PathBuf,
     /// How long to wait for an answer to begin.
     #[arg(long, default_value = "10s", value_parser = parse_duration, value_name = "DURATION")]
     pub wait: Duration,
+}
+
+/// What a command asks, and with which proofs.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// The socket in the data directory; then the address is not dialled.
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) url: Url,
+    pub(crate) files: Context,
+    pub(crate) wait: Duration,
 }
 
 /// A node that can be asked.
@@ -58,36 +85,51 @@ impl ConnectOptions {
     /// Finds out where the node is; asks it nothing yet.
     ///
     /// # Errors
-    /// An address that is none, or a token that cannot be read.
+    /// An address that is none, a context that is not known, or a file that cannot be read.
     pub fn client(&self) -> Result<Client, Failure> {
+        Client::new(self.target()?)
+    }
+
+    /// Where the node is, by these options and by the contexts of this user.
+    ///
+    /// # Errors
+    /// As [`ConnectOptions::client`].
+    pub(crate) fn target(&self) -> Result<Target, Failure> {
+        let known = match &self.at {
+            None => Contexts::of_user()?,
+            Some(_) if self.context.is_some() => {
+                let text = "both an address (--at or OCELLI_URL) and a context (--context or \
+                            OCELLI_CONTEXT) are given";
+                return Err(Failure::new(Exit::Usage, text).hint("leave one of them out"));
+            }
+            // Files of a context are shown to its own address only.
+            Some(_) => Contexts::default(),
+        };
+        let context = known.chosen(self.context.as_deref())?.unwrap_or_default();
+        let given = Context {
+            at: self.at.clone(),
+            token_file: self.token_file.clone(),
+            ca: self.ca.clone(),
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+        };
+        let files = given.or(context);
         let socket = self.data_dir.join(SOCKET_FILE);
-        let socket = (self.at.is_none() && socket.exists()).then_some(socket);
-        let url = self.at.as_deref().unwrap_or(URL_DEFAULT);
-        let base = parse_url(url)?;
-        let address = socket
-            .as_ref()
-            .map_or(url.to_owned(), |path| path.display().to_string());
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(self.wait)
-            .no_proxy();
-        if let Some(socket) = socket {
-            builder = builder.unix_socket(socket);
-        }
-        let http = builder.build().map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot make an HTTP client: {error}"))
-        })?;
-        let token = self.token_file.as_deref().map(read_token).transpose()?;
-        Ok(Client {
-            http,
-            base,
-            address,
-            token,
+        let socket = (files.at.is_none() && socket.exists()).then_some(socket);
+        Ok(Target {
+            socket,
+            url: parse_url(files.at.as_deref().unwrap_or(URL_DEFAULT))?,
+            files,
             wait: self.wait,
         })
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, Failure> {
+/// Reads an address of a node.
+///
+/// # Errors
+/// [`Exit::Usage`] for what is none, and for one with a password, which listings would show.
+pub(crate) fn parse_url(text: &str) -> Result<Url, Failure> {
     let usage = |reason: &str| {
         Failure::new(
             Exit::Usage,
@@ -96,14 +138,69 @@ fn parse_url(text: &str) -> Result<Url, Failure> {
         .hint(format!("write it as {URL_DEFAULT}"))
     };
     let url = Url::parse(text).map_err(|error| usage(&error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let text = "an address holds no user and no password";
+        return Err(Failure::new(Exit::Usage, text).hint("give the token by --token-file"));
+    }
     match url.scheme() {
-        "http" if url.has_host() => Ok(url),
-        "https" => Err(usage("TLS is not in this version")),
-        _ => Err(usage("it is not http")),
+        "http" | "https" | "quic" if url.has_host() => Ok(url),
+        _ => Err(usage("it is none of http, https and quic")),
     }
 }
 
-fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
+/// A builder that trusts whom the files name, and shows what they hold. A token goes over TLS or
+/// stays on this machine.
+fn builder_of(target: &Target) -> Result<ClientBuilder, Failure> {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(target.wait)
+        .no_proxy();
+    if let Some(socket) = &target.socket {
+        return Ok(builder.tls_certs_only([]).unix_socket(socket.clone()));
+    }
+    if target.url.scheme() == "http" {
+        // No certificate is looked at, so none is read.
+        return Ok(builder.tls_certs_only([]));
+    }
+    let unusable = |path: &Path, error: &dyn std::fmt::Display| {
+        let text = format!("{} holds no usable PEM: {error}", path.display());
+        Failure::new(Exit::Failed, text)
+    };
+    let builder = match &target.files.ca {
+        None => builder,
+        Some(path) => {
+            let roots = Certificate::from_pem_bundle(&read(path, "CA")?);
+            let roots = roots.map_err(|error| unusable(path, &error))?;
+            if roots.is_empty() {
+                return Err(unusable(path, &"no certificate is in it"));
+            }
+            builder.tls_certs_only(roots)
+        }
+    };
+    match (&target.files.cert, &target.files.key) {
+        (None, None) => Ok(builder),
+        (Some(cert), Some(key)) => {
+            let mut pem = read(cert, "certificate")?;
+            pem.push(b'\n');
+            pem.extend_from_slice(&read(key, "key")?);
+            let identity = Identity::from_pem(&pem).map_err(|error| unusable(cert, &error))?;
+            Ok(builder.identity(identity))
+        }
+        _ => Err(Failure::new(Exit::Usage, "--cert and --key belong together").hint("give both")),
+    }
+}
+
+fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        let text = format!("cannot read the {what} file {}: {error}", path.display());
+        Failure::new(Exit::Failed, text)
+    })
+}
+
+/// Reads the token of a file.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let text = format!("cannot read the token file {}: {error}", path.display());
         Failure::new(Exit::Failed, text)
@@ -112,6 +209,34 @@ fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
 }
 
 impl Client {
+    fn new(target: Target) -> Result<Self, Failure> {
+        if target.url.scheme() == "quic" && target.socket.is_none() {
+            let text = format!(
+                "{} is asked over QUIC, which serves `subscribe` only",
+                target.url
+            );
+            return Err(Failure::new(Exit::Usage, text).hint("ask over http:// or https://"));
+        }
+        install_provider();
+        let builder = builder_of(&target)?;
+        let http = builder.build().map_err(|error| {
+            let text = format!("cannot make an HTTP client: {}", root(&error));
+            Failure::new(Exit::Failed, text).hint("name the authorities with --ca FILE")
+        })?;
+        let token = target.files.token_file.as_deref();
+        let address = target.socket.as_ref().map_or_else(
+            || target.url.as_str().trim_end_matches('/').to_owned(),
+            |path| path.display().to_string(),
+        );
+        Ok(Self {
+            http,
+            base: target.url.clone(),
+            address,
+            token: token.map(read_token).transpose()?,
+            wait: target.wait,
+        })
+    }
+
     /// How messages name the node.
     #[must_use]
     pub fn address(&self) -> &str {
@@ -245,6 +370,11 @@ impl Client {
         if error.is_timeout() {
             return self.too_slow();
         }
+        if let Some(refused) = tls_refusal(error) {
+            let text = format!("no trust in {}: {refused}", self.address);
+            let hint = "name the authority of the node's certificate with --ca FILE";
+            return Failure::new(Exit::Failed, text).hint(hint);
+        }
         if !error.is_connect() {
             let text = format!("cannot ask {}: {}", self.address, root(error));
             return Failure::new(Exit::Failed, text);
@@ -271,6 +401,21 @@ impl Client {
         };
         Failure::new(exit, message).hint(text_of("hint"))
     }
+}
+
+/// What the TLS library says, if it was that which failed.
+fn tls_refusal(error: &reqwest::Error) -> Option<String> {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(here) = cause {
+        let io = here.downcast_ref::<std::io::Error>();
+        let inner = io.and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls.or_else(|| here.downcast_ref()) {
+            return Some(tls.to_string());
+        }
+        cause = here.source();
+    }
+    None
 }
 
 /// The innermost cause: what the operating system said.

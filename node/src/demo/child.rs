@@ -65,9 +65,8 @@ impl Child {
         let url = format!("http://127.0.0.1:{http}");
         let connect = ConnectOptions {
             at: Some(url.clone()),
-            token_file: None,
-            data_dir: PathBuf::new(),
             wait: ANSWER_PATIENCE,
+            ..ConnectOptions::default()
         };
         let client = Rc::new(connect.client()?);
         let process = command

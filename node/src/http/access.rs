@@ -12,7 +12,7 @@ mod quota;
 pub(super) use caller::{Caller, Rule, both, verdict};
 pub use list::{AccessList, Unusable};
 pub(super) use list::{Came, Proof};
-pub(super) use quota::Pace;
+pub(super) use quota::{Pace, Slot};
 
 #[cfg(test)]
 #[path = "access/access_tests.rs"]

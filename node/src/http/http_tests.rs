@@ -150,7 +150,10 @@ async fn ask(is_ready: bool, paths: &[&str]) -> Vec<(u16, String)> {
     let server = actix_rt::spawn(running.server);
     let mut answers = Vec::new();
     for path in paths {
-        let response = reqwest::get(format!("http://127.0.0.1:{port}{path}"))
+        let url = format!("http://127.0.0.1:{port}{path}");
+        let response = super::reading_tests::client()
+            .get(url)
+            .send()
             .await
             .unwrap();
         let status = response.status().as_u16();

@@ -12,23 +12,47 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use bytes::Bytes;
+use futures_util::Stream;
 use futures_util::future::{Either, select};
 use futures_util::stream::unfold;
 use ocelli_model::clock::Clock;
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::{OwnedPermit, Sender, channel};
 
 use super::access::Pace;
 
-/// Bytes at which lines are sent even if more are at hand.
+/// Bytes at which lines are sent even if more are at hand. A longer line is a chunk of its own,
+/// which all who select alike share.
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;
 /// Chunks on their way to a client.
-const CHUNKS_MAX: usize = 16;
+const CHUNKS_MAX: usize = 2;
+/// What a client that does not read holds, about: chunks on their way, one that fills, the task.
+pub(super) const CLIENT_BYTES: u64 = 64 * 1024;
 /// A client that does not read for so long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+const _: () = assert!((CHUNKS_MAX as u64 + 1) * CHUNK_BYTES as u64 <= CLIENT_BYTES);
 
 /// The client left or stopped reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientGone;
+
+/// Where the lines of a subscription go.
+pub(super) trait LineSink {
+    /// Takes whole lines; sends once they are a chunk.
+    async fn push(&mut self, lines: Bytes) -> Result<(), ClientGone>;
+
+    /// Sends what waits, if anything does.
+    async fn flush(&mut self) -> Result<(), ClientGone>;
+
+    /// Resolves when the client has left. Safe to cancel.
+    async fn gone(&mut self);
+
+    /// Says that the stream lives although nothing comes, where the form has words for it.
+    async fn say_alive(&mut self, is_event_stream: bool) -> Result<(), ClientGone>;
+
+    /// Says why nothing more comes, where the form has words for it.
+    async fn end(&mut self, reason: &str);
+}
 
 /// Lines on their way to a client.
 pub(super) struct LineSender {
@@ -38,27 +62,32 @@ pub(super) struct LineSender {
     pace: Option<(Arc<Pace>, Arc<dyn Clock>)>,
 }
 
+/// The other end of a [`LineSender`], for the body of a response.
+pub(super) fn chunks() -> (LineSender, impl Stream<Item = Result<Bytes, io::Error>>) {
+    let (sender, receiver) = channel(CHUNKS_MAX);
+    let chunks = unfold(receiver, |mut receiver| async move {
+        let chunk: Result<Bytes, io::Error> = receiver.recv().await?;
+        Some((chunk, receiver))
+    });
+    let lines = LineSender {
+        // An idle client holds no buffer.
+        lines: Vec::new(),
+        sender,
+        pace: None,
+    };
+    (lines, chunks)
+}
+
 impl LineSender {
     /// A sender and the response that passes on what it sends.
     pub(super) fn open(content_type: &'static str) -> (Self, HttpResponse) {
-        let (sender, receiver) = channel(CHUNKS_MAX);
-        let chunks = unfold(receiver, |mut receiver| async move {
-            let chunk: Result<Bytes, io::Error> = receiver.recv().await?;
-            Some((chunk, receiver))
-        });
+        let (lines, chunks) = chunks();
         let response = HttpResponse::Ok()
             .content_type(content_type)
             .insert_header(("cache-control", "no-store"))
             .insert_header(("x-accel-buffering", "no"))
             .streaming(chunks);
-        (
-            Self {
-                lines: Vec::with_capacity(2 * CHUNK_BYTES),
-                sender,
-                pace: None,
-            },
-            response,
-        )
+        (lines, response)
     }
 
     /// The same, sent no faster than `pace` allows.
@@ -67,7 +96,7 @@ impl LineSender {
         self
     }
 
-    /// Sends what waits, if anything does.
+    /// Sends what waits, if anything does. Safe to cancel: then it waits still.
     ///
     /// # Errors
     /// [`ClientGone`].
@@ -75,14 +104,28 @@ impl LineSender {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let chunk = Bytes::from(std::mem::replace(
-            &mut self.lines,
-            Vec::with_capacity(2 * CHUNK_BYTES),
-        ));
+        let place = self.place().await?;
+        let chunk = Bytes::from(std::mem::take(&mut self.lines));
         let bytes = chunk.len();
-        let sent = tokio::time::timeout(SEND_TIMEOUT, self.sender.send(Ok(chunk))).await;
-        match sent {
-            Ok(Ok(())) => self.wait_for_pace(bytes).await,
+        place.send(Ok(chunk));
+        self.wait_for_pace(bytes).await
+    }
+
+    /// Sends what waits, and then `chunk` as it is.
+    ///
+    /// # Errors
+    /// [`ClientGone`].
+    pub(super) async fn send(&mut self, chunk: Bytes) -> Result<(), ClientGone> {
+        self.flush().await?;
+        let bytes = chunk.len();
+        self.place().await?.send(Ok(chunk));
+        self.wait_for_pace(bytes).await
+    }
+
+    async fn place(&self) -> Result<OwnedPermit<Result<Bytes, io::Error>>, ClientGone> {
+        let place = self.sender.clone().reserve_owned();
+        match tokio::time::timeout(SEND_TIMEOUT, place).await {
+            Ok(Ok(place)) => Ok(place),
             _ => Err(ClientGone),
         }
     }
@@ -97,7 +140,7 @@ impl LineSender {
         if wait.is_zero() {
             return Ok(());
         }
-        match select(clock.sleep_until(now.after(wait)), pin!(self.gone())).await {
+        match select(clock.sleep_until(now.after(wait)), pin!(self.left())).await {
             Either::Left(_) => Ok(()),
             Either::Right(_) => Err(ClientGone),
         }
@@ -116,7 +159,35 @@ impl LineSender {
     }
 
     /// Resolves when the client has left.
-    pub(super) async fn gone(&self) {
+    pub(super) async fn left(&self) {
         self.sender.closed().await;
     }
+}
+
+impl LineSink for LineSender {
+    async fn push(&mut self, lines: Bytes) -> Result<(), ClientGone> {
+        if lines.len() >= CHUNK_BYTES {
+            return self.send(lines).await;
+        }
+        self.lines.extend_from_slice(&lines);
+        self.flush_if_full().await
+    }
+
+    async fn flush(&mut self) -> Result<(), ClientGone> {
+        LineSender::flush(self).await
+    }
+
+    async fn gone(&mut self) {
+        self.left().await;
+    }
+
+    async fn say_alive(&mut self, is_event_stream: bool) -> Result<(), ClientGone> {
+        if is_event_stream {
+            self.lines.extend_from_slice(b": alive\n\n");
+        }
+        Ok(())
+    }
+
+    /// The end of the body says it.
+    async fn end(&mut self, _reason: &str) {}
 }

@@ -44,7 +44,7 @@ async fn values(
             )
         })?,
     };
-    let mut selection = given.selection()?;
+    let selection = given.selection()?;
     let wanted = Wanted {
         projection: selection.projection().clone(),
         dimensions: given.dimensions(),

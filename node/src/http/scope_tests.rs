@@ -44,7 +44,7 @@ fn listeners(tls: Option<ServerConfig>) -> (Listeners, u16) {
 
 async fn ask(port: u16, method: reqwest::Method, path: &str, token: Option<&str>) -> (u16, String) {
     let url = format!("http://127.0.0.1:{port}{path}");
-    let mut request = reqwest::Client::new().request(method, url);
+    let mut request = super::reading_tests::client().request(method, url);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }

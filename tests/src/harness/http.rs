@@ -22,6 +22,12 @@ pub struct Client {
 /// Lines of a stream that is still open.
 pub type Lines = std::io::Lines<BufReader<reqwest::blocking::Response>>;
 
+/// A builder that reads no authorities of the system: plain HTTP needs none.
+fn plain() -> reqwest::blocking::ClientBuilder {
+    ocelli_federation::identity::install_provider();
+    reqwest::blocking::Client::builder().tls_certs_only([])
+}
+
 impl Client {
     /// A client of `http://127.0.0.1:PORT`.
     ///
@@ -29,7 +35,7 @@ impl Client {
     /// If no HTTP client can be made on this machine.
     #[must_use]
     pub fn new(port: u16) -> Self {
-        let client = reqwest::blocking::Client::builder()
+        let client = plain()
             .connect_timeout(Duration::from_secs(2))
             .timeout(Duration::from_secs(60))
             .build()
@@ -75,9 +81,7 @@ impl Client {
 
     /// Lines of an endless stream up to its first pause of half a second; none if nobody answers.
     pub fn lines_up_to_pause(&self, path: &str) -> impl Iterator<Item = String> {
-        let client = reqwest::blocking::Client::builder()
-            .timeout(STREAM_PAUSE)
-            .build();
+        let client = plain().timeout(STREAM_PAUSE).build();
         let response = client.and_then(|client| client.get(self.url(path)).send());
         let lines = response
             .into_iter()

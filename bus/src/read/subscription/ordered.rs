@@ -2,17 +2,14 @@
 //!
 //! Does: tell the order what came, wait for the next entry or for a hole's end, hand out. Does not:
 //! decide (`seq_order`). In: deliveries of the reader, the bus's clock. Out: [`Item`]s.
-//! A block of which nothing is wanted is noticed with the next delivery or at a hole's end, so it
-//! may hold others up for the lag, no longer.
 
 use std::sync::Arc;
 
 use ocelli_model::clock::Monotonic;
 
-use super::{Come, Item, Subscription, SubscriptionError};
-use crate::Delivery;
+use super::{Come, InOrder, Item, Picked, Subscription, SubscriptionError};
 use crate::read::seq_order::Ordered;
-use crate::record::Lane;
+use crate::{BlockDelivery, Entry};
 
 impl Subscription {
     /// As [`Subscription::next`], in the order of seqs.
@@ -25,7 +22,7 @@ impl Subscription {
             if let Some(item) = self.next_in_order(clock.monotonic()) {
                 return Ok(item);
             }
-            let deadline = self.order.as_ref().and_then(|order| order.deadline());
+            let deadline = self.order.as_ref().and_then(|it| it.order.deadline());
             let come = match deadline {
                 None => self.next_come().await?,
                 // A reader of the disk is given up at most once a hole, which is no oftener than
@@ -37,39 +34,38 @@ impl Subscription {
                 },
             };
             match come {
-                Come::Delivery(Delivery::Trimmed { from, to }) => {
+                Come::Blocks(BlockDelivery::Trimmed { from, to }) => {
                     return Ok(Item::Trimmed { from, to });
                 }
-                Come::Delivery(Delivery::Entries(entries)) => {
-                    if let Some(order) = &mut self.order {
-                        for entry in entries {
-                            order.push(entry.stream(), entry.seq(), entry);
-                        }
-                    }
+                Come::Blocks(BlockDelivery::Blocks(blocks)) => {
+                    let picked = self.picked_of(blocks);
+                    self.hold_back(picked);
                 }
                 Come::Volatile(record) if self.wants(&record) => return Ok(Item::Record(record)),
                 Come::Volatile(_) | Come::Skipped => {}
             }
-            self.tell_order();
         }
     }
 
-    /// Says what the reader took, wanted or not. A range that was told before is passed over.
-    fn tell_order(&mut self) {
-        let Some(order) = &mut self.order else {
-            return;
-        };
-        let taken = self.reader.taken().iter();
-        for (stream, ranges) in taken.filter(|(stream, _)| stream.lane == Lane::Data) {
-            for range in ranges.iter() {
-                order.came(*stream, range);
+    fn hold_back(&mut self, picked: Vec<Picked>) {
+        for mut picked in picked {
+            let (stream, range) = (picked.block.header().stream, picked.block.range());
+            let wanted = std::iter::from_fn(|| picked.pop(self.include));
+            let wanted: Vec<Entry> = wanted.filter(|entry| !self.is_taken(entry)).collect();
+            let Some(InOrder { order, seen }) = &mut self.order else {
+                return;
+            };
+            order.came(stream, range);
+            for entry in wanted {
+                order.push(stream, entry.seq(), entry);
             }
+            seen.entry(stream).or_default().insert(range);
         }
     }
 
     fn next_in_order(&mut self, now: Monotonic) -> Option<Item> {
         loop {
-            match self.order.as_mut()?.pop(now) {
+            match self.order.as_mut()?.order.pop(now) {
                 Some(Ordered::Missing { stream, range }) => {
                     return Some(Item::Missing { stream, range });
                 }
@@ -81,11 +77,24 @@ impl Subscription {
                     }
                 }
                 None => {
-                    if self.order.as_ref()?.held() == 0 {
-                        self.mark_passed_over();
-                    }
+                    self.mark_seen();
                     return None;
                 }
+            }
+        }
+    }
+
+    /// Once nothing is held back, all that came is taken.
+    fn mark_seen(&mut self) {
+        let Some(InOrder { order, seen }) = &mut self.order else {
+            return;
+        };
+        if order.held() > 0 {
+            return;
+        }
+        for (stream, ranges) in std::mem::take(seen) {
+            for range in ranges.iter() {
+                self.mark(stream, range);
             }
         }
     }
