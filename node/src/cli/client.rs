@@ -209,7 +209,7 @@ pub(crate) fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
 }
 
 impl Client {
-    fn new(target: Target) -> Result<Self, Failure> {
+    pub(super) fn new(target: Target) -> Result<Self, Failure> {
         if target.url.scheme() == "quic" && target.socket.is_none() {
             let text = format!(
                 "{} is asked over QUIC, which serves `subscribe` only",

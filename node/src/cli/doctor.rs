@@ -7,8 +7,9 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Client, ConnectOptions, SOCKET_FILE};
+use super::client::{Client, SOCKET_FILE, Target, URL_DEFAULT, parse_url};
 use super::config_source::ConfigOptions;
+use super::contexts::Context;
 use super::exit::{Exit, Failure};
 use super::lists::pages;
 use super::output::{Column, Listing, OutputOptions, Streams, column};
@@ -73,13 +74,14 @@ pub(crate) fn run(args: &DoctorArgs, streams: &mut Streams) -> Result<Exit, Fail
 
 /// What the node says of itself; `None`: its socket is a former life's, nobody listens.
 async fn ask(data_dir: &std::path::Path) -> Option<Value> {
-    let options = ConnectOptions {
-        at: None,
-        token_file: None,
-        data_dir: data_dir.to_owned(),
+    // Its own socket, whichever node a context names.
+    let target = Target {
+        socket: Some(data_dir.join(SOCKET_FILE)),
+        url: parse_url(URL_DEFAULT).ok()?,
+        files: Context::default(),
         wait: WAIT,
     };
-    let client: Client = options.client().ok()?;
+    let client = Client::new(target).ok()?;
     let status = client.get("/v1/status", &[]).await.ok()?;
     let links = pages(&client, "/v1/links", &[], None).await;
     let (links, _) = links.unwrap_or_default();
