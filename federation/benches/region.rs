@@ -4,7 +4,7 @@
 //! samples/s (one interface batch a second), into a region in a process of its own; then `kill -9`
 //! of the region, ten minutes of backlog at each site, and its start on the same disk. Prints the
 //! region's memory, its CPU, and when the last site was live again (a block appended after its
-//! link stood is durable above).
+//! link stood is durable above, whatever of the backlog is not).
 //! Does not: serve readers. In: number of sites as the first argument. Out: lines for people.
 
 #![expect(clippy::unwrap_used, reason = "a bench: a failure is the report")]
@@ -98,7 +98,7 @@ impl Site {
         let Some(since) = self.since.get() else {
             return false;
         };
-        self.node.has_above(since + 1)
+        self.node.has_above(since)
     }
 
     fn is_caught_up(&self) -> bool {

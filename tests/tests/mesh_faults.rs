@@ -268,7 +268,7 @@ fn after_a_cut_live_records_come_first_and_what_was_missed_comes_marked_beside()
 #[test]
 fn kills_of_every_tier_lose_nothing_that_was_shown_and_store_nothing_twice() {
     let mut bed = Bed::new("127.8.2.1");
-    let rounds = if is_full() { 10 } else { 3 };
+    let rounds = if is_full() { 100 } else { 10 };
     for round in 0..rounds {
         for tier in TIERS {
             bed.measure_for(1);

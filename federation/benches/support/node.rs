@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ocelli_bus::record::{Seq, StreamId};
+use ocelli_bus::record::StreamId;
 use ocelli_bus::{Bus, BusOptions, OriginDescription};
 use ocelli_federation::FromPeers;
 use ocelli_federation::frame::{FEATURES, PROTOCOL, Role};
@@ -219,12 +219,12 @@ impl Node {
         own.map_or(0, |ranges| ranges.first_missing().0 - 1)
     }
 
-    /// Whether a seq of the own data is durable above.
+    /// Whether own data beyond a seq is durable above.
     pub(crate) fn has_above(&self, seq: u64) -> bool {
         let cursor = uplink_cursor(&self.bus, "up", self.clock.wall()).unwrap();
         let taken = cursor.taken();
         let own = taken.get(&StreamId::data(self.bus.origin()));
-        own.is_some_and(|ranges| ranges.contains(Seq(seq)))
+        own.is_some_and(|ranges| ranges.highest().0 > seq)
     }
 
     /// Highest seq of the own data.
