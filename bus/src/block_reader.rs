@@ -15,7 +15,7 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::{oneshot, watch};
 
 use crate::read_pool::{CHUNK_BYTES, Chunk, ReadFrom, ReadRequest};
-use crate::reader::{READERS_MAX, ReadError, TooManyReaders};
+use crate::reader::{ReadError, TooManyReaders};
 use crate::record::StreamId;
 use crate::segment::LogPosition;
 use crate::seq_ranges::SeqRanges;
@@ -57,9 +57,10 @@ impl BlockReader {
         open: Arc<AtomicUsize>,
         from: ReadFrom,
     ) -> Result<Self, TooManyReaders> {
-        let take = |count: usize| (count < READERS_MAX).then_some(count + 1);
+        let limit = shared.options.readers_max;
+        let take = |count: usize| (count < limit).then_some(count + 1);
         open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .map_err(|_| TooManyReaders)?;
+            .map_err(|_| TooManyReaders { limit })?;
         let end = shared.log.watch_end();
         // "Now" is when the reader was opened, not when it first reads.
         let (start, position) = match from {

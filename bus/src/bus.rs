@@ -34,7 +34,7 @@ use crate::origin::{self, Identity, OriginError};
 use crate::origins::{self, OriginFacts, ReaderFacts};
 use crate::read_pool::ReadFrom;
 use crate::read_pool::{self, ChunkCache, ReadRequest};
-use crate::reader::{READERS_MAX, ReadError, Reader, ReaderOptions, TooManyReaders};
+use crate::reader::{ReadError, Reader, ReaderOptions, TooManyReaders};
 use crate::rebuild;
 use crate::record::{OriginId, Seq, StreamId};
 use crate::recovery::{RecoverError, Recovery, RecoveryReport};
@@ -155,7 +155,7 @@ impl Bus {
     fn start(shared: Arc<Shared>, rng: Box<dyn Rng>) -> std::io::Result<Self> {
         let (commands, commands_in) = sync_channel(channel_items(shared.options.queue_bytes_max));
         let (chores, chores_in) = sync_channel(keeper::CHORES_MAX + keeper::CONTROL_CHORES);
-        let (requests, requests_in) = sync_channel(2 * READERS_MAX);
+        let (requests, requests_in) = sync_channel(2 * shared.options.readers_max);
         let writer = Writer::new(Arc::clone(&shared), commands_in, chores.clone(), rng);
         let mut threads = vec![spawn("bus-writer", move || writer.run())?];
         let keeper = Arc::clone(&shared);
@@ -193,7 +193,7 @@ impl Bus {
     /// Opens a reader.
     ///
     /// # Errors
-    /// [`TooManyReaders`] beyond [`READERS_MAX`].
+    /// [`TooManyReaders`] beyond [`BusOptions::readers_max`].
     pub fn reader(&self, options: ReaderOptions) -> Result<Reader, TooManyReaders> {
         let blocks = self.follow_blocks(options.from.clone())?;
         Ok(Reader::new(blocks, options))
@@ -203,7 +203,7 @@ impl Bus {
     /// blocks all of whose seqs were taken.
     ///
     /// # Errors
-    /// [`TooManyReaders`] beyond [`READERS_MAX`].
+    /// [`TooManyReaders`] beyond [`BusOptions::readers_max`].
     pub fn follow_blocks(&self, from: ReadFrom) -> Result<BlockReader, TooManyReaders> {
         let (shared, open) = (Arc::clone(&self.shared), Arc::clone(&self.readers));
         BlockReader::new(shared, self.requests.clone(), open, from)
@@ -327,7 +327,13 @@ impl Bus {
         origins::facts(&self.shared)
     }
 
-    /// Readers that are open now, at most [`READERS_MAX`].
+    /// [`BusOptions::readers_max`].
+    #[must_use]
+    pub fn readers_max(&self) -> usize {
+        self.shared.options.readers_max
+    }
+
+    /// Readers that are open now, at most [`BusOptions::readers_max`].
     #[must_use]
     pub fn open_readers(&self) -> usize {
         self.readers.load(Ordering::Relaxed)

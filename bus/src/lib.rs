@@ -74,9 +74,7 @@ pub use options::BusOptions;
 pub use origin::{ForsakeError, Forsaken, OriginError, forsake_origin};
 pub use origins::{OriginFacts, ReaderFacts};
 pub use read_pool::ReadFrom;
-pub use reader::{
-    Delivery, EntryFilter, READERS_MAX, ReadError, Reader, ReaderOptions, TooManyReaders,
-};
+pub use reader::{Delivery, EntryFilter, ReadError, Reader, ReaderOptions, TooManyReaders};
 pub use recovery::{MovedAside, RecoverError, RecoveryReport};
 pub use segment::index::SeqRange;
 pub use segment::{INDEX_STEP_BYTES, LogPosition, SEGMENT_BYTES, SegmentNumber};

@@ -42,6 +42,8 @@ pub struct BusOptions {
     pub record_cache_bytes_max: usize,
     /// Memory of the last values, bytes.
     pub last_values_bytes_max: usize,
+    /// Most readers open at once: subscriptions, links, and a few of the node's own.
+    pub readers_max: usize,
     /// Most gap ranges that are kept for queries.
     pub gap_ranges_max: usize,
     /// Most events that are kept for queries, the newest ones.
@@ -67,6 +69,7 @@ impl Default for BusOptions {
             read_cache_bytes_max: 16 * MIB,
             record_cache_bytes_max: 32 * MIB,
             last_values_bytes_max: 256 * MIB,
+            readers_max: 1_024,
             gap_ranges_max: 65_536,
             events_max: 10_000,
         }

@@ -19,9 +19,6 @@ use crate::segment::LogPosition;
 use crate::seq_ranges::SeqRanges;
 use crate::stored::{Entry, StoredBlock};
 
-/// Most readers open at once.
-pub const READERS_MAX: usize = 1_024;
-
 /// Picks entries by what is known without their bodies.
 pub type EntryFilter = Box<dyn FnMut(StreamId, &EntryHead) -> bool + Send>;
 
@@ -80,8 +77,11 @@ pub enum Delivery {
 
 /// Why a reader cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("cannot open another reader: {READERS_MAX} is the limit; close one")]
-pub struct TooManyReaders;
+#[error("cannot open another reader of the log: {limit} is the limit; close one")]
+pub struct TooManyReaders {
+    /// [`crate::BusOptions::readers_max`].
+    pub limit: usize,
+}
 
 /// Why reading ended.
 #[derive(Debug, thiserror::Error)]

@@ -55,7 +55,7 @@ pub use view::NodeView;
 
 /// Threads that serve requests; polling has its own.
 const WORKERS: usize = 2;
-/// Open connections a worker; more wait in the kernel's queue.
+/// Open connections a worker, beside those of subscriptions; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1_024;
 /// Waiting connections in the kernel.
 const BACKLOG: u32 = 256;
@@ -87,6 +87,8 @@ pub struct Listeners {
     pub unix: Option<UnixListener>,
     /// Serves HTTPS on `tcp`; `None`: plain HTTP.
     pub tls: Option<ServerConfig>,
+    /// Subscriptions that may be open: each has a connection.
+    pub subscriptions_max: usize,
     /// Who is known; what is stored here later is in force from the next request on.
     pub access: Arc<ArcSwap<AccessList>>,
 }
@@ -108,6 +110,7 @@ pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHt
         tcp,
         unix,
         tls,
+        subscriptions_max,
         access,
     } = listeners;
     tcp.set_nonblocking(true)?;
@@ -135,7 +138,7 @@ pub fn serve(state: ApiState, listeners: Listeners) -> std::io::Result<RunningHt
     });
     let server = server
         .workers(WORKERS)
-        .max_connections(CONNECTIONS_MAX)
+        .max_connections(CONNECTIONS_MAX + subscriptions_max)
         .backlog(BACKLOG)
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)

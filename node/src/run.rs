@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use ocelli_config::Loaded;
 use rustix::process::Signal as KernelSignal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -35,6 +36,7 @@ pub fn run(options: &RunOptions) -> Result<Exit, Failure> {
         error!(error = %invalid, "configuration cannot be used; the last good copy is in force");
     }
     tell_findings(&loaded);
+    raise_file_limit();
     let directory = directory_of(&options.config.config);
     let system = actix_rt::System::new();
     system.block_on(serve(options, loaded, directory))
@@ -50,6 +52,16 @@ fn end_with(parent: u32) -> Result<(), Failure> {
         return Err(failed(&format!("the parent {parent} has ended")));
     }
     Ok(())
+}
+
+/// Thousands of subscribers need more open files than the shell's habit of 1,024: all that the
+/// system allows are asked for.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn failed(text: &str) -> Failure {

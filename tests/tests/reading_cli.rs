@@ -65,12 +65,13 @@ impl Bed {
         let text = format!(
             "[node]\nname = \"n1\"\nsite = \"dc1\"\ndata_dir = {:?}\n\n\
              [listen]\nhttp = \"127.0.0.1:{port}\"\n\n\
-             [http.tls]\ncert = \"server.pem\"\nkey = \"server-key.pem\"\nclient_ca = \"ca.pem\"\n\n\
-             [[http.access]]\nname = \"script\"\ntoken = \"file:{}\"\n\n\
+             [http.tls]\ncert = \"server.pem\"\nkey = \"server-key.pem\"\n\
+             client_ca = \"ca.pem\"\n\n\
+             [[http.access]]\nname = \"script\"\ntoken = {{ file = {:?} }}\n\n\
              [[http.access]]\nname = \"anna\"\nsan = \"anna.example\"\n\n\
              [[polling]]\nname = \"host\"\nkind = \"host\"\nevery = \"1s\"\n",
             at.join("data"),
-            at.join("token").display(),
+            at.join("token"),
         );
         std::fs::write(at.join("ocelli.toml"), text).unwrap();
         let mut command = Command::new(built_binary("ocelli"));

@@ -41,8 +41,10 @@ section! {
         /// Host names, without port, that requests may carry in `Host` besides `localhost` and
         /// the address listened on. Others are refused, so that no web page can read the API.
         pub hosts: Vec<Name>,
-        /// Subscriptions open at once; one more is answered with 429.
-        pub subscriptions_max: Count<1, 100_000> = 256,
+        /// Subscriptions open at once, and as many again over links; one more is answered with 429.
+        /// Each may hold 64 KiB, and all together a quarter of `node.memory_max`: a node with less
+        /// memory answers with 503 earlier.
+        pub subscriptions_max: Count<1, 100_000> = 4_096,
         /// Serves HTTPS: `[http.tls]`. Default: plain HTTP, on loopback only.
         pub tls: Option<TlsConfig>,
     }

@@ -33,14 +33,13 @@ use tracing::warn;
 use super::desk::Desk;
 use super::links::Links;
 use super::membership;
+use super::node::subscriptions_of;
 use super::wanted::{budget_of, quota_of};
 use acceptor::accept;
 use diallers::Diallers;
 
 /// Links from one address: the nodes of a large site behind address translation.
 const LINKS_PER_ADDRESS_MAX: usize = 64;
-/// Subscriptions over links, of all who dial in: what HTTP has without a setting.
-const SUBSCRIPTIONS_MAX: usize = 256;
 /// What is known of the nodes below, in the data directory.
 const ROSTER_FILE: &str = "roster.json";
 /// Refusals that wait to be told; more are only counted.
@@ -112,7 +111,8 @@ impl Federation {
             .build()?;
         let config = Box::new(config.clone());
         let shown = (Arc::clone(&links), Arc::clone(&roster));
-        let shared = Arc::new(Shared::new(parts, shown, roll_back));
+        let subscriptions_max = subscriptions_of(&config);
+        let shared = Arc::new(Shared::new(parts, shown, (roll_back, subscriptions_max)));
         let thread = std::thread::Builder::new()
             .name("mesh".to_owned())
             .spawn(move || {
@@ -200,7 +200,7 @@ impl Shared {
     fn new(
         parts: FederationParts,
         (links, roster): (Arc<Links>, Arc<Roster>),
-        roll_back: watch::Sender<bool>,
+        (roll_back, subscriptions_max): (watch::Sender<bool>, usize),
     ) -> Self {
         let from_peers = Arc::new(FromPeers::default());
         let (audits, told) = mpsc::channel(AUDITS_MAX);
@@ -221,7 +221,7 @@ impl Shared {
         let records = RecordSource::new(Arc::clone(&parts.bus));
         let clock = Arc::clone(&parts.clock);
         Self {
-            subscriptions: SubscriptionServer::new(records, clock, SUBSCRIPTIONS_MAX),
+            subscriptions: SubscriptionServer::new(records, clock, subscriptions_max),
             desk: Desk::new(Arc::clone(&parts.clock)),
             parts,
             links,

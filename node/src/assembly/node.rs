@@ -39,12 +39,15 @@ use super::site::{Assembled, Counters, assemble};
 use super::view::AssembledView;
 use crate::clock::RealClock;
 use crate::control::{Control, ControlRequest};
+use crate::http::access::memory_places;
 use crate::http::tls::TlsError;
 use crate::http::{self, ApiState, Listeners};
 use crate::rng::RealRng;
 
 /// The socket of the command line in the data directory.
 const SOCKET_FILE: &str = "ocelli.sock";
+/// Readers of the log beside subscriptions: links, sinks, what a start recalls.
+const READERS_OF_NODE: usize = 256;
 /// Runs under way get this long to end at a stop; service managers wait 90 s.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -424,8 +427,17 @@ pub(super) fn options_of(config: &Config) -> BusOptions {
         cursor_idle_max: config.bus.cursor_idle_max.get(),
         segment_bytes: config.bus.segment_bytes.bytes(),
         shares: shares.collect(),
+        // Over HTTP and over links.
+        readers_max: 2 * subscriptions_of(config) + READERS_OF_NODE,
         ..default
     }
+}
+
+/// Subscriptions over HTTP that may be open: what is configured, and what memory has room for.
+pub(super) fn subscriptions_of(config: &Config) -> usize {
+    let configured = config.http.subscriptions_max.get();
+    let places = configured.min(memory_places(config));
+    usize::try_from(places).unwrap_or(usize::MAX)
 }
 
 fn arbiters_of(config: &Config) -> usize {
@@ -458,6 +470,7 @@ fn listen(
             tcp,
             unix: Some(unix),
             tls: access.server_config()?,
+            subscriptions_max: subscriptions_of(config),
             access: access.list(),
         },
         address,

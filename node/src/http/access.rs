@@ -10,6 +10,7 @@ mod list;
 mod quota;
 
 pub(super) use caller::{Caller, Rule, both, verdict};
+pub(crate) use list::memory_places;
 pub use list::{AccessList, Unusable};
 pub(super) use list::{Came, Proof};
 pub(super) use quota::{Pace, Slot};

@@ -109,6 +109,7 @@ pub(super) fn plain(tcp: TcpListener) -> Listeners {
     Listeners {
         tcp,
         unix: None,
+        subscriptions_max: 64,
         tls: None,
         access,
     }

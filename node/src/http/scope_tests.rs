@@ -36,6 +36,7 @@ fn listeners(tls: Option<ServerConfig>) -> (Listeners, u16) {
     let listeners = Listeners {
         tcp,
         unix: None,
+        subscriptions_max: 64,
         tls,
         access,
     };

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT, UPGRADE};
 use actix_web::web::Payload;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
@@ -71,8 +72,14 @@ async fn subscribe(
     if wants_socket(&request) {
         return subscribe_socket(&state, &request, (given, payload));
     }
-    let body = Bytes::from_request(&request, &mut payload.into_inner()).await;
-    let body = body.map_err(|error| ApiError::of_body(&error))?;
+    // That of a GET means nothing; any other is in memory already.
+    let body = match request.method() {
+        &Method::GET => Bytes::new(),
+        _ => {
+            let body = Bytes::from_request(&request, &mut payload.into_inner()).await;
+            body.map_err(|error| ApiError::of_body(&error))?
+        }
+    };
     let given = given.with_body(&body, &KNOWN)?;
     let format = format_of(&request, &given)?;
     let begun = begin(&state, &request, (&given, format))?;

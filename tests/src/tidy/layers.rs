@@ -15,6 +15,7 @@ const ROWS: &[(&str, u8)] = &[
     ("raft", 1),
     ("plugins", 2),
     ("federation", 2),
+    ("client", 3),
     ("actors", 3),
     ("node", 4),
     ("tests", 5),

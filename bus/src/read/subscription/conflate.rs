@@ -1,7 +1,8 @@
 //! Conflation: what a `latest` subscriber that is too slow gets of what waits for it.
 //!
 //! Does: keep the newest batch of each pair among the blocks that wait, count the others.
-//! Does not: read more (`subscription`). In: picked blocks. Out: the same blocks, less of them picked.
+//! Does not: read more (`subscription`).
+//! In: picked blocks. Out: the same blocks, less of them picked.
 
 use std::collections::HashMap;
 

@@ -250,7 +250,30 @@ fn places_for_subscriptions_are_counted_per_caller_and_for_all() {
         "that of all"
     );
     drop(held);
-    assert!(reader.subscribe().is_ok() && last.len() == 2);
+    assert!(reader.subscribe().is_ok() && last.len() == 3);
+}
+
+#[test]
+fn a_node_with_little_memory_says_that_it_has_no_more() {
+    let (list, _) = list(
+        "[node]\nmemory_max = \"64MiB\"\n[[http.access]]\nname = \"all\"\n\
+         token = { value = \"TOKEN-of-reader-000\" }\nsubscriptions_max = 100000\n",
+    );
+    let proof = Proof {
+        token: Some("TOKEN-of-reader-000"),
+        names: &[],
+    };
+    let caller = list.caller(Came::Network, proof, NOW).unwrap();
+    // A quarter of 64 MiB, 64 KiB each.
+    let held: Vec<_> = (0..256).map(|_| caller.subscribe().unwrap()).collect();
+    let refused = caller.subscribe().unwrap_err();
+    assert_eq!(refused.status_code().as_u16(), 503);
+    assert!(refused.to_string().contains("memory_share"), "{refused}");
+    drop(held);
+    assert!(
+        caller.subscribe().is_ok(),
+        "what was refused holds no place"
+    );
 }
 
 #[test]

@@ -36,17 +36,20 @@ pub(in crate::http) struct Caller {
     /// What it sees; `None`: all.
     pub(in crate::http) filter: Option<Filter>,
     pub(super) subscriptions: Vec<Slots>,
+    /// What the node's memory has room for.
+    pub(super) memory: Slots,
     pub(super) pace: Option<Arc<Pace>>,
 }
 
 impl Caller {
     /// Nobody in particular, with this role.
-    pub(super) fn anonymous(role: Option<Role>, all: Slots) -> Self {
+    pub(super) fn anonymous(role: Option<Role>, (all, memory): (Slots, Slots)) -> Self {
         Self {
             name: Arc::from(""),
             role,
             filter: None,
             subscriptions: vec![all],
+            memory,
             pace: None,
         }
     }
@@ -69,14 +72,23 @@ impl Caller {
     /// A place for one more subscription, held until it is dropped.
     ///
     /// # Errors
-    /// 429 if the caller, or all together, hold as many as they may.
+    /// 429 if the caller, or all together, hold as many as they may; 503 if the node has no memory
+    /// for one more.
     pub(in crate::http) fn subscribe(&self) -> Result<Vec<Slot>, ApiError> {
         let taken = self.subscriptions.iter().map(Slots::take);
-        taken.collect::<Option<Vec<Slot>>>().ok_or_else(|| {
+        let taken: Option<Vec<Slot>> = taken.collect();
+        let mut places = taken.ok_or_else(|| {
             let message = "as many subscriptions are open as there may be";
             let hint = "end one, or raise subscriptions_max in [http] or [[http.access]]";
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many", (message, hint))
-        })
+        })?;
+        places.push(self.memory.take().ok_or_else(|| {
+            let message = "as many subscriptions are open as this node has memory for";
+            let hint = "end one, ask another node of the mesh, or raise node.memory_max";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            ApiError::new(status, "memory_share", (message, hint))
+        })?);
+        Ok(places)
     }
 }
 

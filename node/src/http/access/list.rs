@@ -16,9 +16,13 @@ use subtle::ConstantTimeEq as _;
 use super::caller::Caller;
 use super::quota::{Pace, Slots};
 use crate::http::ApiError;
+use crate::http::lines::CLIENT_BYTES;
 
 /// Shorter tokens can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
+
+/// Of `node.memory_max` for subscriptions: a quarter.
+const MEMORY_SHARE: u64 = 4;
 
 /// SHA-256 of a token.
 type Hash = [u8; 32];
@@ -89,18 +93,19 @@ impl AccessList {
     #[must_use]
     pub fn open(config: &Config, secrets: &dyn SecretSource) -> (Self, Vec<(String, Unusable)>) {
         let all = Slots::new(config.http.subscriptions_max.get());
+        let memory = Slots::new(memory_places(config));
         let (mut accesses, mut unusable) = (Vec::new(), Vec::new());
         for access in &config.accesses {
             match known_by(access, secrets) {
                 Ok(known) => accesses.push(Access {
                     known,
                     expires: access.expires.as_ref().map(|moment| moment.at()),
-                    caller: Arc::new(caller_of(access, &all)),
+                    caller: Arc::new(caller_of(access, (&all, &memory))),
                 }),
                 Err(error) => unusable.push((access.name.to_string(), error)),
             }
         }
-        let anonymous = |role| Arc::new(Caller::anonymous(role, all.clone()));
+        let anonymous = |role| Arc::new(Caller::anonymous(role, (all.clone(), memory.clone())));
         let hosts = config.http.hosts.iter().map(ToString::to_string);
         let list = Self {
             accesses,
@@ -193,11 +198,18 @@ fn hash_of(text: &str) -> Option<Hash> {
     Some(hash)
 }
 
-fn caller_of(access: &AccessConfig, all: &Slots) -> Caller {
+/// Subscriptions that the memory of this node has room for: a quarter of it.
+pub(crate) fn memory_places(config: &Config) -> u32 {
+    let places = config.node.memory_max.bytes() / MEMORY_SHARE / CLIENT_BYTES;
+    u32::try_from(places).unwrap_or(u32::MAX).max(1)
+}
+
+fn caller_of(access: &AccessConfig, (all, memory): (&Slots, &Slots)) -> Caller {
     Caller {
         name: access.name.as_str().into(),
         role: Some(access.role),
         filter: access.filter.clone(),
+        memory: memory.clone(),
         subscriptions: vec![Slots::new(access.subscriptions_max.get()), all.clone()],
         pace: access
             .bytes_per_second

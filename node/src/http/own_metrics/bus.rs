@@ -3,7 +3,7 @@
 //! Does: name each number of [`BusStatistics`] and of the bus's views. Does not: count.
 //! In: a bus and its statistics. Out: rows; the fsync histogram apart, by buckets.
 
-use ocelli_bus::{Bus, BusStatistics, DiskState, FSYNC_BUCKETS_US, READERS_MAX};
+use ocelli_bus::{Bus, BusStatistics, DiskState, FSYNC_BUCKETS_US};
 
 use super::{Named, OwnMetric, count};
 
@@ -195,7 +195,7 @@ fn view_rows(bus: &Bus) -> Vec<OwnMetric> {
         ),
         (
             ("ocelli_bus_readers_limit", "Most readers open at one time."),
-            READERS_MAX,
+            bus.readers_max(),
         ),
     ];
     let mut rows = gauges
