@@ -215,19 +215,22 @@ async fn reload(
         }) => loaded,
         Err(failure) => return Err(refused(failure.to_string())),
     };
+    if !loaded.parked.is_empty() {
+        // A start may leave a bad item out; a reload would take away what runs.
+        let problems = loaded.parked.iter().flat_map(|item| &item.problems);
+        let problems: Vec<String> = problems.map(ToString::to_string).collect();
+        return Err(refused(problems.join("\n\n")));
+    }
     if is_dry_run {
-        return Ok(node.preview(&loaded));
+        return node.preview(&loaded);
     }
     tell_findings(&loaded);
-    Ok(node.reload(loaded).await?)
+    node.reload(loaded).await
 }
 
 fn tell_findings(loaded: &Loaded) {
     for warning in &loaded.warnings {
         warn!(%warning, "configuration");
-    }
-    for item in &loaded.parked {
-        error!(item = %item, "configuration item parked");
     }
 }
 

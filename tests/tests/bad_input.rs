@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use ocelli_tests::harness::node::{Node, ocelli};
 use ocelli_tests::harness::{free_tcp_port, wait_for};
 use tempfile::{TempDir, tempdir};
@@ -167,4 +168,46 @@ fn a_foreign_host_or_origin_and_a_bad_filter_are_refused() {
         error["error"]["message"].is_string() && error["error"]["code"].is_string(),
         "{text}"
     );
+}
+
+#[test]
+fn a_bad_item_is_left_out_at_start_with_its_reason_and_refuses_a_reload() {
+    let folder = tempdir().unwrap();
+    let bad = "[[polling]]\nname = \"other\"\nkind = \"host\"\nfilter = 'resource_class'\n";
+    let mut node = Node::start(folder.path(), &format!("{HOST}{bad}"));
+    let plugins = |node: &Node| {
+        let (_, text) = node.client.get("/v1/plugins").unwrap();
+        let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let one = |id: &str| {
+            let items = list["items"].as_array().unwrap();
+            items.iter().find(|item| item["id"] == id).cloned()
+        };
+        (one("polling/this-host"), one("polling/other"))
+    };
+    let (good, parked) = plugins(&node);
+    assert!(good.unwrap()["parked"].is_null());
+    let reason = parked.unwrap()["parked"].as_str().unwrap().to_owned();
+    assert!(
+        reason.contains("ocelli.toml:") && reason.contains("resource_class"),
+        "{reason}"
+    );
+    let said = node.running.stderr();
+    assert!(said.contains("polling/other is parked"), "{said}");
+
+    // The plugin that runs is misspelt now: it goes on as it was.
+    let config = std::fs::read_to_string(node.config()).unwrap();
+    let spoilt = config.replace("every = \"1s\"", "evry = \"1s\"");
+    assert_ne!(config, spoilt);
+    std::fs::write(node.config(), spoilt).unwrap();
+    node.running.signal(Signal::SIGHUP);
+    wait_for("the refusal", Duration::from_secs(20), || {
+        let said = node.running.stderr();
+        said.contains("the one in force stays").then_some(())
+    });
+    let (good, _) = plugins(&node);
+    assert!(
+        good.is_some_and(|good| good["parked"].is_null()),
+        "it runs on"
+    );
+    assert_eq!(node.drain(), Some(0));
 }

@@ -35,7 +35,7 @@ use super::federation::{Federation, FederationError, FederationParts};
 use super::joining::Joining;
 use super::mesh::{MeshIdentity, MeshIdentityError};
 use super::notices;
-use super::site::{Assembled, Counters, assemble};
+use super::site::{Assembled, Counters, assemble, refused_items};
 use super::view::AssembledView;
 use crate::clock::RealClock;
 use crate::control::{Control, ControlRequest};
@@ -131,7 +131,7 @@ impl Node {
     pub async fn start(loaded: Loaded, directory: PathBuf) -> Result<Self, NodeError> {
         let clock: Arc<dyn Clock> = Arc::new(RealClock);
         let rng = || Box::new(RealRng::default()) as Box<dyn Rng>;
-        let (config, sources) = (loaded.config, loaded.sources);
+        let (config, sources, refused) = (loaded.config, loaded.sources, loaded.parked);
         let data_dir = config.node.data_dir.clone();
         let (bus, report) = open_bus(&config, Arc::clone(&clock), rng())?;
         let access = HttpAccess::open(&config)?;
@@ -141,8 +141,9 @@ impl Node {
         let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
         let arbiters = arbiters_of(&config);
         let mut counters = Counters::new();
-        let Assembled { site, parked } =
+        let Assembled { site, mut parked } =
             assemble(config, &sources, directory.clone(), &mut counters)?;
+        parked.extend(refused_items(&refused));
         let site = Arc::new(site);
         let started = clock.monotonic();
         let runtime = Runtime::start(RuntimeParts {

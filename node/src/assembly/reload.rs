@@ -4,7 +4,8 @@
 //! resource that it reads well now, and keep the plugin as it was if the trial fails; apply the
 //! rest. Does not: read files.
 //! In: a loaded configuration. Out: [`ReloadReport`].
-//! Invariant: a configuration that cannot be assembled changes nothing.
+//! Invariant: a configuration that cannot be assembled, or of which an item would be left out that
+//! is not left out now, changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 
 use super::node::{Node, NodeError, keep_last_good};
 use super::notices;
-use super::site::{Assembled, assemble};
+use super::site::{Assembled, Counters, assemble};
 use crate::clock::RealClock;
 
 /// A trial takes this long at most; a device that was fine answers within seconds.
@@ -48,7 +49,7 @@ pub struct ReloadReport {
     pub changes: Vec<String>,
     /// Keys that take effect at the next start only.
     pub needs_restart: Vec<String>,
-    /// What is taken but should be changed, and items that are left out.
+    /// What is taken but should be changed.
     pub warnings: Vec<String>,
     /// Trials of changed polling plugins.
     pub trials: Vec<Trial>,
@@ -90,11 +91,10 @@ impl ReloadReport {
 
     fn of(changes: &Difference, loaded: &Loaded) -> Self {
         let warnings = loaded.warnings.iter().map(ToString::to_string);
-        let parked = loaded.parked.iter().map(|item| format!("parked: {item}"));
         Self {
             changes: changes.changes.iter().map(ToString::to_string).collect(),
             needs_restart: changes.needs_restart().map(str::to_owned).collect(),
-            warnings: warnings.chain(parked).collect(),
+            warnings: warnings.collect(),
             ..Self::default()
         }
     }
@@ -102,17 +102,37 @@ impl ReloadReport {
 
 impl Node {
     /// What a configuration would change; changes nothing.
-    #[must_use]
-    pub fn preview(&self, loaded: &Loaded) -> ReloadReport {
+    ///
+    /// # Errors
+    /// As [`Self::reload`] of what can be told without changing anything.
+    pub fn preview(&self, loaded: &Loaded) -> Result<ReloadReport, ReloadError> {
         let before = self.site();
-        ReloadReport::of(&difference(&before.config, &loaded.config), loaded)
+        let changes = difference(&before.config, &loaded.config);
+        let (config, directory) = (loaded.config.clone(), self.directory.clone());
+        let assembled = assemble(config, &loaded.sources, directory, &mut Counters::new());
+        self.refuse_new(&assembled.map_err(NodeError::from)?.parked)?;
+        Ok(ReloadReport::of(&changes, loaded))
+    }
+
+    /// A reload is whole or not at all: what is parked already may stay so, but nothing that runs
+    /// or is new is left out.
+    fn refuse_new(&self, parked: &BTreeMap<String, String>) -> Result<(), ReloadError> {
+        let known = self.parked.load();
+        let new = parked.iter().filter(|(id, _)| !known.contains_key(*id));
+        let new: Vec<String> = new.map(|(id, reason)| format!("{id}: {reason}")).collect();
+        match new.is_empty() {
+            true => Ok(()),
+            false => Err(ReloadError::Configuration {
+                text: new.join("\n"),
+            }),
+        }
     }
 
     /// Follows another configuration as a difference.
     ///
     /// # Errors
-    /// [`NodeError`]; the one before stays in force.
-    pub async fn reload(&mut self, loaded: Loaded) -> Result<ReloadReport, NodeError> {
+    /// [`ReloadError`]; the one before stays in force.
+    pub async fn reload(&mut self, loaded: Loaded) -> Result<ReloadReport, ReloadError> {
         let before = self.site();
         let changes = difference(&before.config, &loaded.config);
         let mut report = ReloadReport::of(&changes, &loaded);
@@ -121,12 +141,14 @@ impl Node {
         } = loaded;
         let data_dir = config.node.data_dir.clone();
         let directory = self.directory.clone();
-        self.identity.reload(&config)?;
+        let assembled = assemble(config.clone(), &sources, directory, &mut self.counters);
+        let Assembled { site, parked } = assembled.map_err(NodeError::from)?;
+        self.refuse_new(&parked)?;
+        self.identity.reload(&config).map_err(NodeError::from)?;
         if let Some(joining) = &mut self.joining {
-            joining.follow(&config)?;
+            joining.follow(&config).map_err(NodeError::from)?;
         }
-        self.access.reload(&config)?;
-        let Assembled { site, parked } = assemble(config, &sources, directory, &mut self.counters)?;
+        self.access.reload(&config).map_err(NodeError::from)?;
         let redone = redone_pollings(&site, &before);
         let told = redone
             .iter()
@@ -140,7 +162,8 @@ impl Node {
         });
         let failed: BTreeMap<String, String> = failed.collect();
         let site = Arc::new(site.rolled_back(&before, &failed.keys().cloned().collect()));
-        self.runtime.reload(Arc::clone(&site)).await?;
+        let taken = self.runtime.reload(Arc::clone(&site)).await;
+        taken.map_err(NodeError::from)?;
         if let Some(federation) = &self.federation {
             federation.follow(&site.config).await;
         }

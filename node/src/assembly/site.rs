@@ -15,7 +15,7 @@ use ocelli_actors::{
 };
 use ocelli_config::sections::discovery::{DiscoveryConfig, EnrichmentConfig};
 use ocelli_config::sections::polling::PollingConfig;
-use ocelli_config::{Config, Sources, open_credentials};
+use ocelli_config::{Config, Parked, Problem, Sources, open_credentials};
 use ocelli_model::resource::{Resource, ResourceError, ResourceFields};
 use ocelli_model::unix_seconds::UnixSeconds;
 use ocelli_plugins::profiles::ProfileLibrary;
@@ -34,8 +34,43 @@ pub type Counters = BTreeMap<String, Arc<PluginCounters>>;
 pub struct Assembled {
     /// Ready to run.
     pub site: Site,
-    /// Name of a plugin or credential, and why it is parked.
+    /// `role/name` of a plugin, credential or resource, and why it is parked.
     pub parked: BTreeMap<String, String>,
+}
+
+/// The role of a plugin among what is parked.
+pub const POLLING: &str = "polling";
+/// The same of an enrichment.
+pub const ENRICHMENT: &str = "enrichment";
+/// The same of a discovery.
+pub const DISCOVERY: &str = "discovery";
+/// The same of a credential.
+const CREDENTIAL: &str = "credential";
+
+/// By what an item is known among what is parked: plugins of different roles may share a name.
+#[must_use]
+pub fn parked_id(role: &str, name: &str) -> String {
+    format!("{role}/{name}")
+}
+
+/// What the configuration itself refused, in the form of [`Assembled::parked`].
+pub fn refused_items(items: &[Parked]) -> impl Iterator<Item = (String, String)> {
+    items.iter().map(|item| {
+        let section = item.section.trim_matches(['[', ']']);
+        let name = item.name.clone();
+        let name = name.unwrap_or_else(|| format!("#{}", item.number));
+        let reasons = item.problems.iter().map(|problem| {
+            let Problem {
+                place,
+                reason,
+                remedy,
+                ..
+            } = problem;
+            format!("{place}: {reason}; {remedy}")
+        });
+        let reasons: Vec<String> = reasons.collect();
+        (parked_id(section, &name), reasons.join(", "))
+    })
 }
 
 /// Makes the site of a configuration. `directory` is what profile files are relative to.
@@ -53,14 +88,16 @@ pub fn assemble(
     let library = ProfileLibrary::with_directory(directory);
     let pollings = config.pollings.iter().filter_map(|polling| {
         let made = registry::polling(polling, &library);
-        let plugin = keep(made, polling.name().as_str(), &mut parked)?;
+        let id = parked_id(POLLING, polling.name());
+        let plugin = keep(made, id, &mut parked)?;
         Some(site_polling(polling, plugin, counters))
     });
     let pollings = pollings.collect();
     let site_name = config.node.site.as_str();
     let discoveries = config.discoveries.iter().filter_map(|discovery| {
         let name = discovery.name().as_str();
-        let plugin = keep(registry::discovery(discovery, site_name), name, &mut parked)?;
+        let made = registry::discovery(discovery, site_name);
+        let plugin = keep(made, parked_id(DISCOVERY, name), &mut parked)?;
         let every = match discovery {
             DiscoveryConfig::Json(json) => Some(json.every.get()),
             DiscoveryConfig::Static(_) => None,
@@ -76,14 +113,11 @@ pub fn assemble(
     let enrichments = config.enrichments.iter().map(site_enrichment).collect();
     let opened = open_credentials(&config, &process_secrets());
     for (name, error) in opened.failed {
-        parked.insert(name, error.to_string());
+        parked.insert(parked_id(CREDENTIAL, &name), error.to_string());
     }
     let (credentials, unusable) = CredentialSet::new(opened.snmp);
     for (name, error) in unusable {
-        parked.insert(name, error.to_string());
-    }
-    for (name, reason) in &parked {
-        tracing::error!(item = %name, error = %reason, "configuration item parked");
+        parked.insert(parked_id(CREDENTIAL, &name), error.to_string());
     }
     let site = Site::new(SiteParts {
         config: Arc::new(config),
@@ -99,10 +133,10 @@ pub fn assemble(
 
 fn keep<T, E: std::fmt::Display>(
     made: Result<T, E>,
-    name: &str,
+    id: String,
     parked: &mut BTreeMap<String, String>,
 ) -> Option<T> {
-    made.map_err(|error| parked.insert(name.to_owned(), error.to_string()))
+    made.map_err(|error| parked.insert(id, error.to_string()))
         .ok()
 }
 

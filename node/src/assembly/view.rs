@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use super::links::Links;
 use super::node::options_of;
+use super::site::{DISCOVERY, ENRICHMENT, POLLING, parked_id};
 use crate::capacity::Limits;
 use crate::http::discovery_view::DiscoveryView;
 use crate::http::view::{Check, NodeView, PairView, PluginView, ResourceView, Unpaired};
@@ -37,7 +38,7 @@ pub struct AssembledView {
     pub catalog: Arc<dyn CatalogLog>,
     /// The configuration in force.
     pub site: Arc<ArcSwap<Site>>,
-    /// What is parked, by name.
+    /// What is parked, by role and name.
     pub parked: Arc<ArcSwap<BTreeMap<String, String>>>,
     /// Polling plugins whose last change failed its trial, and why.
     pub rolled_back: Arc<ArcSwap<BTreeMap<String, String>>>,
@@ -97,9 +98,9 @@ impl NodeView for AssembledView {
                 PollingConfig::Host(_) => "host",
             };
             plugins.push(PluginView {
-                id: format!("polling/{name}"),
+                id: parked_id(POLLING, name),
                 name: name.to_owned(),
-                role: "polling",
+                role: POLLING,
                 kind: kind.to_owned(),
                 interval_ms: millis(polling.every().get()),
                 filter: polling
@@ -119,9 +120,9 @@ impl NodeView for AssembledView {
                     .any(|instance| &*instance.name == name)
             };
             plugins.push(PluginView {
-                id: format!("enrichment/{name}"),
+                id: parked_id(ENRICHMENT, name),
                 name: name.to_owned(),
-                role: "enrichment",
+                role: ENRICHMENT,
                 kind: "snmp".to_owned(),
                 interval_ms: millis(enrichment.every().get()),
                 filter: enrichment
@@ -129,25 +130,18 @@ impl NodeView for AssembledView {
                     .map(ToString::to_string)
                     .unwrap_or_default(),
                 resources: followed.resources.values().filter(is_learnt).count(),
-                parked: parked.get(name).cloned(),
+                parked: parked.get(&parked_id(ENRICHMENT, name)).cloned(),
                 rolled_back: None,
             });
         }
         for discovery in &site.config.discoveries {
             let name = discovery.name().as_str();
-            let (kind, interval_ms) = discovery_kind(discovery);
-            plugins.push(PluginView {
-                id: format!("discovery/{name}"),
-                name: name.to_owned(),
-                role: "discovery",
-                kind: kind.to_owned(),
-                interval_ms,
-                filter: String::new(),
-                resources: state.sources().get(name).map_or(0, |source| source.len()),
-                parked: parked.get(name).cloned(),
-                rolled_back: None,
-            });
+            let source = state.sources().get(name);
+            let mut view = discovery_plugin(discovery, &parked);
+            view.resources = source.map_or(0, |source| source.len());
+            plugins.push(view);
         }
+        plugins.extend(left_out(&parked, &plugins));
         Arc::new(plugins)
     }
 
@@ -166,7 +160,7 @@ impl NodeView for AssembledView {
                 interval_ms,
                 source: state.sources().get(name).cloned().unwrap_or_default(),
                 last: instance.and_then(|instance| instance.status.last()),
-                parked: parked.get(name).cloned(),
+                parked: parked.get(&parked_id(DISCOVERY, name)).cloned(),
             }
         };
         let mut views: Vec<_> = site.config.discoveries.iter().map(view).collect();
@@ -175,7 +169,7 @@ impl NodeView for AssembledView {
     }
 
     fn pairing(&self, resource: &Resource, plugin: &str) -> Result<(), Unpaired> {
-        if let Some(reason) = self.parked.load().get(plugin) {
+        if let Some(reason) = self.parked.load().get(&parked_id(POLLING, plugin)) {
             let text = format!("plugin {plugin:?} is parked: {reason}");
             return Err(Unpaired::Refused(text));
         }
@@ -327,7 +321,7 @@ impl NodeView for AssembledView {
 impl AssembledView {
     /// Why a polling plugin is parked: it could not be made, or its breaker is open.
     fn why_parked(&self, site: &Site, name: &str) -> Option<String> {
-        if let Some(reason) = self.parked.load().get(name) {
+        if let Some(reason) = self.parked.load().get(&parked_id(POLLING, name)) {
             return Some(reason.clone());
         }
         let mut pollings = site.pollings.iter();
@@ -366,6 +360,44 @@ impl AssembledView {
 }
 
 /// Kind and interval, ms.
+fn discovery_plugin(config: &DiscoveryConfig, parked: &BTreeMap<String, String>) -> PluginView {
+    let name = config.name().as_str();
+    let (kind, interval_ms) = discovery_kind(config);
+    PluginView {
+        id: parked_id(DISCOVERY, name),
+        name: name.to_owned(),
+        role: DISCOVERY,
+        kind: kind.to_owned(),
+        interval_ms,
+        filter: String::new(),
+        resources: 0,
+        parked: parked.get(&parked_id(DISCOVERY, name)).cloned(),
+        rolled_back: None,
+    }
+}
+
+/// Plugins that the configuration refused: nothing is known of them but the reason.
+fn left_out(parked: &BTreeMap<String, String>, known: &[PluginView]) -> Vec<PluginView> {
+    let refused = parked.iter().filter_map(|(id, reason)| {
+        let (role, name) = id.split_once('/')?;
+        let roles = [POLLING, ENRICHMENT, DISCOVERY];
+        let role = roles.into_iter().find(|known| *known == role)?;
+        let is_new = known.iter().all(|view| view.id != *id);
+        is_new.then(|| PluginView {
+            id: id.clone(),
+            name: name.to_owned(),
+            role,
+            kind: String::new(),
+            interval_ms: 0,
+            filter: String::new(),
+            resources: 0,
+            parked: Some(reason.clone()),
+            rolled_back: None,
+        })
+    });
+    refused.collect()
+}
+
 fn discovery_kind(discovery: &DiscoveryConfig) -> (&'static str, u64) {
     match discovery {
         DiscoveryConfig::Json(json) => ("json", millis(json.every.get())),

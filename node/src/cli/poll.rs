@@ -22,7 +22,7 @@ use super::output::{
     Column, Format, Listing, OutputOptions, Streams, cell_text, column, dimension_text, wide,
 };
 use super::runtime::block_on;
-use crate::assembly::site::{Assembled, Counters, assemble};
+use crate::assembly::site::{Assembled, Counters, POLLING, assemble, parked_id};
 use crate::clock::RealClock;
 use crate::poll_report::report_json;
 use crate::resource_name::{self, NameError};
@@ -124,7 +124,7 @@ async fn alone(options: &PollOptions, config: PathBuf) -> Result<Value, Failure>
     );
     let Assembled { site, parked } =
         assembled.map_err(|error| Failure::new(Exit::Configuration, error))?;
-    if let Some(reason) = parked.get(&options.plugin) {
+    if let Some(reason) = parked.get(&parked_id(POLLING, &options.plugin)) {
         let text = format!("plugin {:?} is parked: {reason}", options.plugin);
         return Err(Failure::new(Exit::Failed, text));
     }
