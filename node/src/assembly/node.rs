@@ -139,7 +139,6 @@ impl Node {
         let (listeners, address) = listen(&config, &data_dir, &access)?;
         let recalled = recall(&bus, former_of(&report, &bus)).await?;
         let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
-        let arbiters = arbiters_of(&config);
         let mut counters = Counters::new();
         let Assembled { site, mut parked } =
             assemble(config, &sources, directory.clone(), &mut counters)?;
@@ -154,7 +153,7 @@ impl Node {
             site: Arc::clone(&site),
             recalled,
             lookup: Arc::new(SystemLookup),
-            arbiters,
+            arbiters: arbiters_of(&site.config),
         })
         .await?;
         keep_last_good(&data_dir, &sources);
