@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench: a failure is the report")]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads real clocks")]
+#![expect(clippy::cast_possible_truncation, reason = "figures of a bench")]
 
 mod support;
 

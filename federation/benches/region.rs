@@ -13,6 +13,7 @@
     clippy::disallowed_methods,
     reason = "a bench reads real clocks and paces itself"
 )]
+#![expect(clippy::cast_possible_truncation, reason = "figures of a bench")]
 
 mod support;
 

@@ -85,7 +85,6 @@ fn small(number: u64) -> Batch {
         dt_ms: vec![like.interval_ms],
         counters: vec![CounterColumn::default(); 4],
         gauges: vec![GaugeColumn::default(); 4],
-        ..GroupValues::default()
     };
     for (at, column) in values.counters.iter_mut().enumerate() {
         let delta = number * 977 % 60_000 * (at as u64 + 1);
