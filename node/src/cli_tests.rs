@@ -164,7 +164,7 @@ fn config_check_makes_each_plugin_and_names_the_key_that_forbids_it() {
     );
     check(
         &format!("{good}[polling.tags]\nalias = \"x\"\n"),
-        6,
+        5,
         "rename the tag",
     );
 }
