@@ -100,6 +100,12 @@ fn what_is_not_linear_or_not_known_is_refused() {
         "      let: {a: b, b: hc}\n",
         "P016: groups[0].table.let.a: \"b\" is no column",
     );
+    // Those behind a faulty one are not taken for others: here `next` would read itself.
+    check(
+        "      let: {bad: nope, next: bad + hc, last: next}\n      dimensions: [{name: d, of: \
+         last, key: true}]\n",
+        "P016: groups[0].table.let.bad: \"nope\" is no column",
+    );
     check(
         "      let: {hc: low}\n",
         "P008: groups[0].table.let.hc: the name \"hc\" has another",

@@ -110,6 +110,13 @@ pub(crate) struct CompileError {
 }
 
 impl Program {
+    /// What is never there.
+    pub(super) fn missing() -> Self {
+        Self {
+            operations: vec![Operation::Missing],
+        }
+    }
+
     /// The value of the program for a row whose `let` values so far are `lets`.
     #[must_use]
     pub fn run<'a>(&'a self, inputs: &impl Inputs<'a>, lets: &[Cell<'a>]) -> Cell<'a> {

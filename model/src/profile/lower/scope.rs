@@ -68,7 +68,9 @@ impl<'g> GroupScope<'g> {
                 reader.fault(Code::Limit, name.place, &name.path, message);
                 break;
             }
-            programs.extend(self.compile(reader, expression));
+            // One with a fault keeps its place: later ones are read by theirs.
+            let program = self.compile(reader, expression);
+            programs.push(program.unwrap_or_else(Program::missing));
             self.define(reader, name, Input::Let(position(at)));
         }
         programs
