@@ -5,6 +5,7 @@
 //! Threads: one writer, one keeper, [`READ_THREADS`] for reads from disk. They end with
 //! [`Bus::drain`], or after the queue is written when the bus is dropped.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -31,7 +32,7 @@ use crate::last_values::LastValues;
 use crate::log::{Log, LogMap};
 use crate::options::BusOptions;
 use crate::origin::{self, Identity, OriginError};
-use crate::origins::{self, OriginFacts, ReaderFacts};
+use crate::origins::{self, OriginFacts, ReaderFacts, Untaken};
 use crate::read_pool::ReadFrom;
 use crate::read_pool::{self, ChunkCache, ReadRequest};
 use crate::reader::{ReadError, Reader, ReaderOptions, TooManyReaders};
@@ -319,6 +320,12 @@ impl Bus {
     #[must_use]
     pub fn reader_facts(&self) -> Vec<ReaderFacts> {
         origins::readers(&self.shared)
+    }
+
+    /// Data held that is not in `taken`, by origin.
+    #[must_use]
+    pub fn untaken(&self, taken: &BTreeMap<StreamId, SeqRanges>) -> Vec<Untaken> {
+        origins::untaken(&self.shared, taken)
     }
 
     /// What is held of each origin, by origin.

@@ -85,7 +85,7 @@ pub enum Definition {
 }
 
 /// Who appends under an origin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OriginDescription {
     /// Name of the mesh.
     pub mesh: String,

@@ -72,7 +72,7 @@ pub use head_mark::HeadMark;
 pub use last_values::{LastEntry, LastKey, LastKind, LastValues};
 pub use options::BusOptions;
 pub use origin::{ForsakeError, Forsaken, OriginError, forsake_origin};
-pub use origins::{OriginFacts, ReaderFacts};
+pub use origins::{OriginFacts, ReaderFacts, Untaken};
 pub use read_pool::ReadFrom;
 pub use reader::{Delivery, EntryFilter, ReadError, Reader, ReaderOptions, TooManyReaders};
 pub use recovery::{MovedAside, RecoverError, RecoveryReport};

@@ -58,6 +58,19 @@ pub struct ReaderFacts {
     pub bytes: u64,
 }
 
+/// Data of one origin that somebody has yet to take, as far as it is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untaken {
+    /// Whose.
+    pub origin: OriginId,
+    /// Records.
+    pub records: u64,
+    /// About how many bytes they take on disk.
+    pub bytes: u64,
+    /// The first of them.
+    pub oldest: Seq,
+}
+
 /// Says in lane 1 of the own origin who this node is, unless the last word on it says the same. The
 /// first block of a new origin, since nothing else was submitted yet.
 pub(crate) fn describe(shared: &Shared, handle: &BusHandle) {
@@ -137,6 +150,33 @@ pub(crate) fn readers(shared: &Shared) -> Vec<ReaderFacts> {
     shared
         .log
         .read(|map| cursors.into_iter().map(|it| of_cursor(it, map)).collect())
+}
+
+/// What of the data held is not in `taken`, by origin; origins without such data are left out.
+pub(crate) fn untaken(shared: &Shared, taken: &BTreeMap<StreamId, SeqRanges>) -> Vec<Untaken> {
+    let none = SeqRanges::default();
+    let mut all: BTreeMap<OriginId, Untaken> = BTreeMap::new();
+    shared.log.read(|map| {
+        let streams = map.segments.values().flat_map(|meta| &meta.index.streams);
+        for (stream, held) in streams.filter(|(stream, _)| stream.lane == Lane::Data) {
+            let left = held.ranges.without(taken.get(stream).unwrap_or(&none));
+            let Some(oldest) = left.lowest() else {
+                continue;
+            };
+            let origin = stream.origin;
+            let of_origin = all.entry(origin).or_insert(Untaken {
+                origin,
+                records: 0,
+                bytes: 0,
+                oldest,
+            });
+            let (records, count) = (left.count(), held.ranges.count().max(1));
+            of_origin.records += records;
+            of_origin.bytes += held.bytes.saturating_mul(records.min(count)) / count;
+            of_origin.oldest = of_origin.oldest.min(oldest);
+        }
+    });
+    all.into_values().collect()
 }
 
 fn begin(map: &LogMap, origin: OriginId) -> OriginFacts {

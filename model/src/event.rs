@@ -200,6 +200,58 @@ events! {
     DiskFailing "disk_failing" Error
         { free_bytes: u64 }
         "the disk refuses writes with {free_bytes} bytes free; each block is tried again";
+    /// A link to or from another node stands.
+    LinkUp "link_up" Info of(link)
+        { link: String, neighbour: String }
+        "link {link} stands; at its other end is {neighbour}";
+    /// A link to or from another node ended.
+    LinkDown "link_down" Warning of(link)
+        { link: String, neighbour: String, cause: String, stood_s: u64 }
+        "link {link} to {neighbour} is down after {stood_s} s: {cause}";
+    /// A node was not let in: here, or this node by another.
+    LinkRefused "link_refused" Warning of(link)
+        { link: String, reason: String }
+        "link {link} is refused: {reason}";
+    /// Two live nodes state one origin.
+    DuplicateOrigin "duplicate_origin" Error of(duplicate)
+        { duplicate: String, peer: String }
+        "{peer} states origin {duplicate}, which another live node states too; both are refused: \
+         one of both data directories is a copy, give it a new origin or remove it";
+    /// Blocks of a neighbour were not taken.
+    IngestRefused "ingest_refused" Error of(peer)
+        { peer: String, reason: String, of_origin: String, blocks: u64, detail: String }
+        "{blocks} blocks of origin {of_origin} from {peer} were refused ({reason}): {detail}";
+    /// A neighbour did not take what this node sent.
+    RecordsRefused "records_refused" Error of(link)
+        {
+            link: String, reason: String, of_origin: String, records: u64, detail: String,
+            hint: String
+        }
+        "the neighbour of {link} refused {records} records of origin {of_origin} ({reason}): \
+         {detail}; {hint}";
+    /// The disk will soon have no room for what a reader has yet to take.
+    CapacityLow "capacity_low" Warning of(reader)
+        { reader: String, hours: u64 }
+        "in {hours} h retention begins to take data that {reader} has not got; bring it back, or \
+         give the bus more room (bus.bytes_max)";
+    /// There is room again for what a reader has yet to take.
+    CapacityReturned "capacity_returned" Info of(reader)
+        { reader: String }
+        "the disk has room again for what {reader} has yet to take";
+    /// The certificate of the node ends soon.
+    CertificateEnds "certificate_ends" Warning
+        { days: u64, not_after_ms: i64 }
+        "the certificate of this node ends in {days} days (at {not_after_ms} ms); issue another \
+         and reload";
+    /// The certificate of the node has ended.
+    CertificateEnded "certificate_ended" Error
+        { not_after_ms: i64 }
+        "the certificate of this node ended at {not_after_ms} ms; neighbours refuse it, issue \
+         another and reload";
+    /// The certificate of the node is not valid yet.
+    CertificateNotYet "certificate_not_yet" Error
+        { seconds: u64 }
+        "the certificate of this node is valid in {seconds} s only; is the clock right?";
     /// Writing works again.
     DiskReturned "disk_returned" Info
         { free_bytes: u64 }

@@ -9,14 +9,19 @@ pub mod access;
 mod desk;
 pub mod federation;
 mod joining;
+pub mod lag;
 pub mod links;
 mod membership;
 pub mod mesh;
 pub mod node;
 mod notices;
+pub mod origins;
 pub mod reload;
 pub mod roster;
 pub mod site;
+#[cfg(test)]
+#[path = "assembly/testing_tests.rs"]
+mod testing;
 pub mod view;
 mod wanted;
 

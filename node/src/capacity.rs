@@ -6,13 +6,18 @@
 //! [`NodeOutlook`]. Pure: rates come from what is held, or from what came since the start while too
 //! little is held to tell.
 
+mod warning;
+
 use std::time::Duration;
 
 use ocelli_model::clock::WallMs;
 
+pub use warning::{Backlog, CapacityNews, CapacityWatch, Room, WARN_BEFORE, loss_in};
+
 /// A shorter span of held data says little about a day.
 const SPAN_MIN: Duration = Duration::from_secs(60);
-const SECONDS_A_DAY: f64 = 86_400.0;
+/// Seconds of a day.
+pub const SECONDS_A_DAY: f64 = 86_400.0;
 const MS_A_HOUR: f64 = 3_600_000.0;
 
 /// What is held of an origin.

@@ -43,6 +43,7 @@ mod resources;
 pub(crate) mod sample_view;
 mod samples;
 mod socket;
+mod standing;
 mod subscribe;
 pub mod tls;
 pub mod view;

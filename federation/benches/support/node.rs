@@ -131,7 +131,7 @@ impl Node {
             clock: Arc::<RealClock>::clone(&clock),
             from_peers: Arc::clone(&from_peers),
             quota_of,
-            audits,
+            watch: Arc::new(audits),
             roster: Arc::default(),
         });
         Arc::new(Self {
@@ -205,6 +205,7 @@ impl Node {
             clock: Arc::<RealClock>::clone(&self.clock),
             policy: UplinkPolicy::new(self.bus.origin()),
             from_peers: Arc::clone(&self.from_peers),
+            refused: Arc::new(|_| {}),
             is_replay: false,
             stop: tokio::sync::watch::channel(false).1,
         })

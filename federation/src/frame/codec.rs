@@ -17,8 +17,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::control::{
-    COVERAGE_RANGES_MAX, COVERAGE_STREAMS_MAX, Control, HEADS_MAX, REVOCATIONS_BYTES_MAX,
-    RefusedBlock, StreamCoverage, StreamHead, StreamRanges,
+    COVERAGE_RANGES_MAX, COVERAGE_STREAMS_MAX, Control, HEADS_MAX, ORIGIN_CAUSE_BYTES_MAX,
+    ORIGIN_WORDS_MAX, OriginWord, REVOCATIONS_BYTES_MAX, RefusedBlock, StreamCoverage, StreamHead,
+    StreamRanges,
 };
 use super::hello::{Hello, REASON_BYTES_MAX, RefuseCode, Welcome};
 use super::kind::{FRAME_BYTES_MAX, FrameKind};
@@ -248,6 +249,10 @@ pub fn encode_control(control: &Control) -> Result<Bytes, FrameError> {
             },
         ),
         Control::Heads(streams) => frame(kind, streams),
+        Control::Origins(words) => {
+            let words: Vec<OriginWord> = words.iter().map(cut_word).collect();
+            frame(kind, &words)
+        }
         Control::Revocations(list) => frame(kind, list),
         Control::Goodbye { reason } => frame(kind, &cut(reason)),
     }
@@ -289,6 +294,10 @@ pub fn decode_control(kind: FrameKind, payload: &[u8]) -> Result<Control, FrameE
         FrameKind::Heads => {
             let List(streams) = value::<List<StreamHead, HEADS_MAX>>(kind, payload)?;
             Control::Heads(streams)
+        }
+        FrameKind::Origins => {
+            let List(words) = value::<List<OriginWord, ORIGIN_WORDS_MAX>>(kind, payload)?;
+            Control::Origins(words.iter().map(cut_word).collect())
         }
         FrameKind::Revocations => Control::Revocations(value(kind, payload)?),
         FrameKind::Goodbye => Control::Goodbye {
@@ -393,6 +402,7 @@ fn check_control(control: &Control) -> Result<(), FrameError> {
             (ranges > COVERAGE_RANGES_MAX).then_some("ranges")
         }
         Control::Heads(streams) => (streams.len() > HEADS_MAX).then_some("streams"),
+        Control::Origins(words) => (words.len() > ORIGIN_WORDS_MAX).then_some("origins"),
         Control::Revocations(list) => (list.len() > REVOCATIONS_BYTES_MAX).then_some("bytes"),
         Control::Refuse { .. }
         | Control::CoverageEnd
@@ -409,9 +419,22 @@ fn check_control(control: &Control) -> Result<(), FrameError> {
     }
 }
 
-/// A text for people, cut at a letter.
+fn cut_word(word: &OriginWord) -> OriginWord {
+    let cause = word.cause.as_deref();
+    let cause = cause.map(|cause| cut_at(cause, ORIGIN_CAUSE_BYTES_MAX));
+    OriginWord {
+        cause,
+        ..word.clone()
+    }
+}
+
 fn cut(text: &str) -> String {
-    let fits = |(at, letter): &(usize, char)| at + letter.len_utf8() <= REASON_BYTES_MAX;
+    cut_at(text, REASON_BYTES_MAX)
+}
+
+/// A text for people, cut at a letter.
+fn cut_at(text: &str, bytes_max: usize) -> String {
+    let fits = |(at, letter): &(usize, char)| at + letter.len_utf8() <= bytes_max;
     let letters = text.char_indices().take_while(fits);
     letters.map(|(_, letter)| letter).collect()
 }

@@ -20,12 +20,17 @@ pub const COVERAGE_STREAMS_MAX: usize = 64;
 pub const COVERAGE_RANGES_MAX: usize = 8 * 1_024;
 /// Most streams of one Heads frame.
 pub const HEADS_MAX: usize = 1_024;
+/// Most origins of one Origins frame.
+pub const ORIGIN_WORDS_MAX: usize = 512;
+/// Most bytes of a cause in an Origins frame; longer ones are cut.
+pub const ORIGIN_CAUSE_BYTES_MAX: usize = 256;
 /// Most bytes of a signed revocation list.
 pub const REVOCATIONS_BYTES_MAX: usize = CONTROL_BYTES_MAX - 1_024;
 
 /// A range takes two numbers of ten bytes; the rest of a stream's entry takes under 64.
 const _: () = assert!(COVERAGE_RANGES_MAX * 20 + COVERAGE_STREAMS_MAX * 64 < CONTROL_BYTES_MAX);
 const _: () = assert!(HEADS_MAX * 48 < CONTROL_BYTES_MAX);
+const _: () = assert!(ORIGIN_WORDS_MAX * (ORIGIN_CAUSE_BYTES_MAX + 48) < CONTROL_BYTES_MAX);
 
 numbered! {
     /// Why a block was not taken.
@@ -106,6 +111,18 @@ pub struct StreamHead {
     pub time: WallMs,
 }
 
+/// How an origin stands with the dialler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginWord {
+    /// Which.
+    #[serde(with = "wire::origin")]
+    pub origin: OriginId,
+    /// Since when, by the clock of the node that saw it.
+    pub since: WallMs,
+    /// Why there is no way to it, for people; `None`: there is one.
+    pub cause: Option<String>,
+}
+
 /// A block, or part of one, that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedBlock {
@@ -154,6 +171,9 @@ pub enum Control {
     },
     /// Down → up: how far streams go below. Build it by [`Control::heads`].
     Heads(Vec<StreamHead>),
+    /// Down → up: how origins stand with the dialler; each word replaces the last one on its
+    /// origin. Build it by [`Control::origins`].
+    Origins(Vec<OriginWord>),
     /// Both ways: a signed list, opaque here; at most [`REVOCATIONS_BYTES_MAX`] bytes.
     Revocations(Vec<u8>),
     /// Both ways, last: the sender ends the link on purpose.
@@ -177,6 +197,7 @@ impl Control {
             Self::Refused(_) => FrameKind::Refused,
             Self::Throttle { .. } => FrameKind::Throttle,
             Self::Heads(_) => FrameKind::Heads,
+            Self::Origins(_) => FrameKind::Origins,
             Self::Revocations(_) => FrameKind::Revocations,
             Self::Goodbye { .. } => FrameKind::Goodbye,
         }
@@ -209,6 +230,13 @@ impl Control {
             .chunks(HEADS_MAX)
             .map(|piece| Self::Heads(piece.to_vec()))
             .collect()
+    }
+
+    /// Words on origins in pieces that each fit a frame.
+    #[must_use]
+    pub fn origins(words: &[OriginWord]) -> Vec<Self> {
+        let pieces = words.chunks(ORIGIN_WORDS_MAX);
+        pieces.map(|piece| Self::Origins(piece.to_vec())).collect()
     }
 }
 

@@ -108,6 +108,18 @@ pub(super) fn controls() -> Vec<Control> {
         Control::Goodbye {
             reason: "planned restart".into(),
         },
+        Control::Origins(vec![
+            OriginWord {
+                origin: ORIGIN,
+                since: WallMs(1_750_000_000_123),
+                cause: None,
+            },
+            OriginWord {
+                origin: OriginId(3),
+                since: WallMs(1_750_000_000_456),
+                cause: Some("emea/r1 lost dc1/poller-a".into()),
+            },
+        ]),
     ]
 }
 

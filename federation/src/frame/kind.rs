@@ -77,6 +77,8 @@ frame_kinds! {
     Revocations = 10, "revocations", 1, CONTROL_BYTES_MAX;
     /// Control, both ways, the last frame: the sender ends the link on purpose.
     Goodbye = 11, "goodbye", 1, SMALL_BYTES_MAX;
+    /// Control, down → up: how origins that the dialler holds stand with it.
+    Origins = 12, "origins", 1, CONTROL_BYTES_MAX;
     /// Channels and request streams: a bus block, its bytes as they are.
     Block = 16, "block", 1, BLOCK_BYTES_MAX;
     /// First frame of a request stream.
@@ -117,7 +119,8 @@ impl FrameKind {
             | Self::Throttle
             | Self::Heads
             | Self::Revocations
-            | Self::Goodbye => true,
+            | Self::Goodbye
+            | Self::Origins => true,
             Self::Hello
             | Self::Welcome
             | Self::Refuse

@@ -19,8 +19,9 @@ pub use codec::{
     encode_control, encode_head, encode_request, encode_trailer,
 };
 pub use control::{
-    COVERAGE_RANGES_MAX, COVERAGE_STREAMS_MAX, Control, HEADS_MAX, REVOCATIONS_BYTES_MAX,
-    RefusedBlock, RefusedReason, StreamCoverage, StreamHead, StreamRanges,
+    COVERAGE_RANGES_MAX, COVERAGE_STREAMS_MAX, Control, HEADS_MAX, ORIGIN_CAUSE_BYTES_MAX,
+    ORIGIN_WORDS_MAX, OriginWord, REVOCATIONS_BYTES_MAX, RefusedBlock, RefusedReason,
+    StreamCoverage, StreamHead, StreamRanges,
 };
 pub use hello::{Hello, RefuseCode, Role, Welcome};
 pub use kind::{CONTROL_BYTES_MAX, FRAME_BYTES_MAX, FrameKind};

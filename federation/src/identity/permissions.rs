@@ -112,7 +112,9 @@ pub const fn may_send(standing: Standing, kind: FrameKind) -> Verdict {
         | FrameKind::Durable
         | FrameKind::Refused
         | FrameKind::Throttle => both(link, both(role(carries_data), end(!by_dialler))),
-        FrameKind::Heads => both(link, both(role(carries_data), end(by_dialler))),
+        FrameKind::Heads | FrameKind::Origins => {
+            both(link, both(role(carries_data), end(by_dialler)))
+        }
         // Signed by the authority: who hands it on does not matter. Clients have nothing to say.
         FrameKind::Revocations => both(link, role(carries_data || !by_dialler)),
         // Data goes up: from whoever dialled to send it. Clients get it as an answer.
@@ -152,6 +154,7 @@ const fn joining(sender: End, kind: FrameKind) -> Verdict {
         | FrameKind::Refused
         | FrameKind::Throttle
         | FrameKind::Heads
+        | FrameKind::Origins
         | FrameKind::Revocations
         | FrameKind::Block => Verdict::Refused(Forbidden::Joining),
     }

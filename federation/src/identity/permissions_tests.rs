@@ -45,6 +45,7 @@ fn words(role: Option<Role>, sender: End) -> &'static [&'static str] {
         (Some(Role::Uplink | Role::Peer), End::Dialler) => &[
             "hello",
             "heads",
+            "origins",
             "revocations",
             "goodbye",
             "block",

@@ -12,6 +12,7 @@ mod origins;
 mod roster;
 mod run;
 mod types;
+mod watch;
 
 pub use self::core::{HELD_BYTES_MAX, HELD_FOR_MAX, IngestCore, REPORT_EVERY};
 pub use self::inspect::inspect;
@@ -23,3 +24,4 @@ pub use self::roster::{
 };
 pub use self::run::{Audit, IngestEnd, IngestNode, IngestParts, QuotaOf, run_ingest};
 pub use self::types::{Arrived, BlockNumber, IngestEffect, IngestInput, IngestPolicy, OriginQuota};
+pub use self::watch::IngestWatch;

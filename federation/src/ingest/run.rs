@@ -3,8 +3,7 @@
 //! Does: turn frames, acknowledgements of the bus and time into inputs, effects into blocks for the
 //! bus and frames. Does not: decide (`core`), judge entries (`inspect`), listen (`link`).
 //! In: an established link of which this node is the acceptor. Out: [`IngestEnd`].
-//! Full: the bus's queue makes this wait, and with it the link, so the sender feels it; audits
-//! beyond their queue are dropped, their counts stay.
+//! Full: the bus's queue makes this wait, and with it the link, so the sender feels it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,13 +17,14 @@ use ocelli_bus::{
 };
 use ocelli_model::clock::Clock;
 use parking_lot::Mutex;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
 use super::core::IngestCore;
 use super::judge::Judge;
 use super::roster::Roster;
 use super::types::{Arrived, BlockNumber, IngestEffect, IngestInput, IngestPolicy, OriginQuota};
+use super::watch::IngestWatch;
 use crate::frame::{
     Channel, Control, Frame, RefusedBlock, RefusedReason, Role, StreamCoverage, StreamRanges,
 };
@@ -66,7 +66,7 @@ pub struct IngestNode {
     bus: Arc<Bus>,
     clock: Arc<dyn Clock>,
     quota_of: Box<QuotaOf>,
-    audits: mpsc::Sender<Audit>,
+    watch: Arc<dyn IngestWatch>,
     from_peers: Arc<FromPeers>,
     roster: Arc<Roster>,
     /// Highest seq accepted of each stream, over all links.
@@ -111,8 +111,8 @@ pub struct IngestParts {
     pub from_peers: Arc<FromPeers>,
     /// Quotas.
     pub quota_of: Box<QuotaOf>,
-    /// Told of what is refused for good.
-    pub audits: mpsc::Sender<Audit>,
+    /// Hears what is refused and what diallers say of how things stand below.
+    pub watch: Arc<dyn IngestWatch>,
     /// Which generations of sites are known.
     pub roster: Arc<Roster>,
 }
@@ -125,7 +125,7 @@ impl IngestNode {
             bus: parts.bus,
             clock: parts.clock,
             quota_of: parts.quota_of,
-            audits: parts.audits,
+            watch: parts.watch,
             from_peers: parts.from_peers,
             roster: parts.roster,
             highest: Mutex::default(),
@@ -178,9 +178,13 @@ pub async fn run_ingest(link: Arc<dyn Link>, node: Arc<IngestNode>) -> IngestEnd
             frame = link.receive() => match frame {
                 Ok(Frame::Block { channel, block }) => shell.came(channel, block).await,
                 Ok(Frame::Control(Control::Heads(heads))) => {
+                    shell.node.watch.heads(&link, &heads);
                     for head in heads {
                         shell.on(IngestInput::Head(head.stream)).await;
                     }
+                }
+                Ok(Frame::Control(Control::Origins(words))) => {
+                    shell.node.watch.origins(&link, &words);
                 }
                 Ok(Frame::Control(_)) => {}
                 Err(closed) => return closed.into(),
@@ -397,7 +401,6 @@ impl Shell {
                 detail,
             } => {
                 let peer = self.link.peer().identity.to_string();
-                tracing::error!(%peer, %origin, %reason, count, detail, "records are refused");
                 let audit = Audit {
                     peer,
                     reason,
@@ -405,8 +408,7 @@ impl Shell {
                     count,
                     detail,
                 };
-                // A full queue loses an event, never the count: see `refused_counts`.
-                self.node.audits.try_send(audit).ok();
+                self.node.watch.refused(audit);
             }
         }
     }

@@ -57,6 +57,21 @@ pub struct MemberState {
     pub is_connected: bool,
     /// Why the last attempt failed; `None` after a success.
     pub error: Option<String>,
+    /// Whether the last attempt failed by an answer: the other end, or this one, wants no link.
+    pub is_refused: bool,
+}
+
+/// Why an attempt failed.
+struct Failure {
+    text: String,
+    is_refusal: bool,
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        let is_refusal = false;
+        Self { text, is_refusal }
+    }
 }
 
 /// A link that stands.
@@ -85,6 +100,7 @@ impl Dialer {
             name: name.clone(),
             is_connected: false,
             error: None,
+            is_refused: false,
         };
         let states = watch::Sender::new(options.members.iter().map(unknown).collect());
         Self {
@@ -137,7 +153,10 @@ impl Dialer {
     pub fn lost(&mut self) {
         if let Some(number) = self.choice.connected() {
             let random = self.options.rng.next_u64();
-            self.on(Event::Lost(number, random), Some("link ended".to_owned()));
+            self.on(
+                Event::Lost(number, random),
+                Some("link ended".to_owned().into()),
+            );
         }
     }
 
@@ -164,7 +183,7 @@ impl Dialer {
                 Some(Standing { link, member })
             }
             Err(error) => {
-                warn!(%member, %error, "no link");
+                warn!(%member, error = %error.text, "no link");
                 let random = self.options.rng.next_u64();
                 self.on(Event::DialFailed(number, random), Some(error));
                 None
@@ -186,13 +205,13 @@ impl Dialer {
                 self.on(Event::ProbeAnswered(number), None);
             }
             Err(error) => {
-                debug!(%member, %error, "better member does not answer");
+                debug!(%member, error = %error.text, "better member does not answer");
                 self.on(Event::ProbeFailed(number), Some(error));
             }
         }
     }
 
-    async fn dial(&self, member: &str, facts: DialFacts) -> Result<Arc<QuicLink>, String> {
+    async fn dial(&self, member: &str, facts: DialFacts) -> Result<Arc<QuicLink>, Failure> {
         let resolved = tokio::net::lookup_host(member);
         let addresses: Vec<SocketAddr> = within(&*self.options.clock, RESOLVE_MAX, resolved)
             .await
@@ -201,17 +220,21 @@ impl Dialer {
             .take(ADDRESSES_MAX)
             .collect();
         let tls = (self.options.tls)();
-        let mut last = format!("{member} resolves to no address; check its name");
+        let mut last = Failure::from(format!("{member} resolves to no address; check its name"));
         for address in addresses {
             match self.endpoint.dial(address, &tls, facts).await {
                 Ok(link) => return Ok(link),
-                Err(error) => last = error.to_string(),
+                Err(error) => {
+                    let is_refusal = error.is_refusal();
+                    let text = error.to_string();
+                    last = Failure { text, is_refusal };
+                }
             }
         }
         Err(last)
     }
 
-    fn on(&mut self, event: Event, error: Option<String>) {
+    fn on(&mut self, event: Event, failure: Option<Failure>) {
         let now = self.options.clock.monotonic();
         self.choice.on(event, now);
         let connected = self.choice.connected();
@@ -225,7 +248,8 @@ impl Dialer {
             for (place, state) in states.iter_mut().enumerate() {
                 state.is_connected = connected == Some(place);
                 if place == number {
-                    state.error.clone_from(&error);
+                    state.error = failure.as_ref().map(|failure| failure.text.clone());
+                    state.is_refused = failure.as_ref().is_some_and(|failure| failure.is_refusal);
                 }
             }
         });

@@ -24,7 +24,7 @@ use super::UplinkCore;
 use super::types::{
     Connected, Delivered, Effect, Found, HeadCheck, Input, Purpose, Report, UplinkPolicy,
 };
-use crate::frame::{Channel, Control, Frame, RefusedReason, StreamHead};
+use crate::frame::{Channel, Control, Frame, RefusedBlock, RefusedReason, StreamHead};
 use crate::from_peers::FromPeers;
 use crate::link::{CloseCode, Closed, Link, SendError};
 
@@ -49,6 +49,8 @@ pub struct UplinkRun {
     pub policy: UplinkPolicy,
     /// What came from peers; the node's ingests note it.
     pub from_peers: Arc<FromPeers>,
+    /// Hears what the neighbour refused, at once and without waiting.
+    pub refused: Arc<dyn Fn(&RefusedBlock) + Send + Sync>,
     /// Whether what members of the group acknowledged before is sent again (`uplink replay`).
     pub is_replay: bool,
     /// Becomes true when the node stops: what is durable here goes up for [`DRAIN_MAX`] at most,
@@ -101,6 +103,7 @@ struct Shell {
     cursor: DurableCursor,
     clock: Arc<dyn Clock>,
     from_peers: Arc<FromPeers>,
+    refused: Arc<dyn Fn(&RefusedBlock) + Send + Sync>,
     core: UplinkCore,
     fetches: JoinSet<Fetched>,
     /// One send for each channel at a time: order within, none waits for another.
@@ -186,6 +189,7 @@ impl Shell {
             cursor: run.cursor,
             clock: run.clock,
             from_peers: run.from_peers,
+            refused: run.refused,
             fetches: JoinSet::new(),
             sends: JoinSet::new(),
             busy: [false; 3],
@@ -264,7 +268,7 @@ impl Shell {
                 reason,
             } => {
                 let (first, last) = (range.first.0, range.last.0);
-                tracing::error!(%to, %stream, first, last, %reason, "records are refused above");
+                tracing::debug!(%to, %stream, first, last, %reason, "records are refused above");
             }
             Report::LiveBehind => {
                 tracing::warn!(%to, "the line does not keep up: the newest go first");
@@ -304,6 +308,7 @@ impl Shell {
                 }
             }
             Control::Refused(refused) => {
+                (self.refused)(&refused);
                 let (stream, range, reason) = (refused.stream, refused.range, refused.reason);
                 if reason == RefusedReason::SecondGeneration {
                     // Told at each try; the core tries less and less often.
@@ -335,6 +340,7 @@ impl Shell {
             | Control::Welcome(_)
             | Control::Refuse { .. }
             | Control::Heads(_)
+            | Control::Origins(_)
             | Control::Revocations(_)
             | Control::Goodbye { .. } => {}
         }

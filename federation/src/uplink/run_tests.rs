@@ -64,7 +64,7 @@ impl Node {
             clock: clock.clone(),
             from_peers: Arc::clone(&from_peers),
             quota_of,
-            audits: send,
+            watch: Arc::new(send),
             roster: Arc::default(),
         });
         let uri = format!("ocelli://mesh/{tier}/{site}/a");
@@ -206,6 +206,7 @@ fn join_as(
         clock: lower.clock.clone(),
         policy: UplinkPolicy::new(lower.bus.origin()),
         from_peers: Arc::clone(&lower.from_peers),
+        refused: Arc::new(|_| {}),
         is_replay: false,
         stop: stop.subscribe(),
     };

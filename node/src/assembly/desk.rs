@@ -147,3 +147,7 @@ fn carry_out(state: &mut State, events: Vec<OriginEvent>) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -7,6 +7,8 @@
 
 mod acceptor;
 mod diallers;
+mod telling;
+mod watching;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ocelli_actors::Reporter;
 use ocelli_bus::read::RecordSource;
 use ocelli_bus::{Bus, OriginDescription};
 use ocelli_config::Config;
@@ -21,7 +24,7 @@ use ocelli_config::sections::federation::OriginConfig;
 use ocelli_federation::FromPeers;
 use ocelli_federation::frame::{FEATURES, PROTOCOL};
 use ocelli_federation::identity::IdentityStore;
-use ocelli_federation::ingest::{Audit, IngestNode, IngestParts, OpenRosterError, Roster};
+use ocelli_federation::ingest::{IngestNode, IngestParts, OpenRosterError, Roster};
 use ocelli_federation::link::{
     MeshEndpoint, MeshOptions, NodeFacts, Offers, OpenEndpointError, RESET_KEY_BYTES,
 };
@@ -34,16 +37,16 @@ use super::desk::Desk;
 use super::links::Links;
 use super::membership;
 use super::node::subscriptions_of;
+use super::origins::Origins;
 use super::wanted::{budget_of, quota_of};
 use acceptor::accept;
 use diallers::Diallers;
+use watching::Watching;
 
 /// Links from one address: the nodes of a large site behind address translation.
 const LINKS_PER_ADDRESS_MAX: usize = 64;
 /// What is known of the nodes below, in the data directory.
 const ROSTER_FILE: &str = "roster.json";
-/// Refusals that wait to be told; more are only counted.
-const AUDITS_MAX: usize = 64;
 /// Orders to the thread; a reload is one.
 const ORDERS_MAX: usize = 4;
 /// How long an orderly end may take.
@@ -76,6 +79,10 @@ pub struct FederationParts {
     pub reset_key: [u8; RESET_KEY_BYTES],
     /// What is sent and stored.
     pub bus: Arc<Bus>,
+    /// Where it is told what happens to links.
+    pub events: Reporter,
+    /// How origins stand.
+    pub origins: Arc<Origins>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -193,7 +200,6 @@ struct Shared {
     roll_back: watch::Sender<bool>,
     /// Becomes true when the node stops.
     stopping: watch::Sender<bool>,
-    audits: parking_lot::Mutex<Option<mpsc::Receiver<Audit>>>,
 }
 
 impl Shared {
@@ -203,7 +209,10 @@ impl Shared {
         (roll_back, subscriptions_max): (watch::Sender<bool>, usize),
     ) -> Self {
         let from_peers = Arc::new(FromPeers::default());
-        let (audits, told) = mpsc::channel(AUDITS_MAX);
+        let watching = Arc::new(Watching {
+            events: parts.events.clone(),
+            origins: Arc::clone(&parts.origins),
+        });
         let (bus, clock) = (Arc::clone(&parts.bus), Arc::clone(&parts.clock));
         let quotas = Arc::<ArcSwap<Vec<OriginConfig>>>::default();
         let in_force = Arc::clone(&quotas);
@@ -215,7 +224,7 @@ impl Shared {
             clock,
             from_peers: Arc::clone(&from_peers),
             quota_of,
-            audits,
+            watch: watching,
             roster,
         });
         let records = RecordSource::new(Arc::clone(&parts.bus));
@@ -230,7 +239,6 @@ impl Shared {
             quotas,
             roll_back,
             stopping: watch::Sender::new(false),
-            audits: parking_lot::Mutex::new(Some(told)),
         }
     }
 }
@@ -251,7 +259,6 @@ async fn run(
     let endpoint = Arc::new(endpoint);
     let is_open = config.listen.quic.is_some();
     let accepting = tokio::spawn(accept(offers, Arc::clone(&shared), is_open));
-    let auditing = tokio::spawn(audit(Arc::clone(&shared)));
     let membership = membership::start(&endpoint, &shared.parts, &config);
     let mut diallers = Diallers::new(Arc::clone(&shared), Arc::clone(&endpoint));
     diallers.follow(&config);
@@ -274,22 +281,9 @@ async fn run(
         true => diallers.drain().await,
         false => diallers.end().await,
     }
-    auditing.abort();
     drop(membership);
     if let Some(endpoint) = Arc::into_inner(endpoint) {
         endpoint.shutdown(STOP_PATIENCE).await;
-    }
-}
-
-/// Tells what was refused for good: at most one a minute for each reason and link.
-async fn audit(shared: Arc<Shared>) {
-    let told = shared.audits.lock().take();
-    let Some(mut told) = told else { return };
-    while let Some(audit) = told.recv().await {
-        warn!(
-            peer = %audit.peer, reason = ?audit.reason, origin = %audit.origin,
-            blocks = audit.count, detail = %audit.detail, "blocks refused"
-        );
     }
 }
 

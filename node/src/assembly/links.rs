@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ocelli_federation::frame::{RefusedBlock, Role};
 use ocelli_federation::link::{Link, LinkStatistics};
+use ocelli_federation::links::{Refusal, RefusalTold, Refusals};
 use ocelli_model::clock::WallMs;
 use parking_lot::Mutex;
 
@@ -59,6 +61,7 @@ pub struct LinkView {
     pub since: WallMs,
     /// Why it does not stand.
     pub error: Option<String>,
+    refusals: Refusals,
     link: Option<Arc<dyn Link>>,
 }
 
@@ -67,6 +70,12 @@ impl LinkView {
     #[must_use]
     pub fn statistics(&self) -> Option<LinkStatistics> {
         self.link.as_ref().map(|link| link.statistics())
+    }
+
+    /// What the neighbour refuses of what is sent over this link.
+    #[must_use]
+    pub fn refused(&self, now: WallMs) -> Vec<Refusal> {
+        self.refusals.list(now)
     }
 }
 
@@ -104,6 +113,7 @@ impl Links {
             is_up: false,
             since: now,
             error: None,
+            refusals: Refusals::default(),
             link: None,
         });
     }
@@ -119,8 +129,19 @@ impl Links {
             view.neighbour = Some(link.peer().identity.to_string());
             view.build = None;
             (view.is_up, view.since, view.error) = (true, now, None);
+            view.refusals.clear();
             view.link = Some(link);
         }
+    }
+
+    /// The neighbour refused a block; an answer is to be told.
+    pub(super) fn refused(
+        &self,
+        id: &str,
+        block: &RefusedBlock,
+        now: WallMs,
+    ) -> Option<RefusalTold> {
+        self.0.lock().get_mut(id)?.refusals.note(block, now)
     }
 
     /// It does not stand (any more).
@@ -139,10 +160,7 @@ impl Links {
     pub(super) fn taken(&self, direction: Direction, link: &Arc<dyn Link>, now: WallMs) -> String {
         let identity = &link.peer().identity;
         let name = format!("{}/{}", identity.name, identity.node);
-        let id = match direction {
-            Direction::Peer => format!("from-peer/{name}"),
-            _ => format!("down/{name}"),
-        };
+        let id = id_of_taken(&**link);
         let mut links = self.0.lock();
         let view = LinkView {
             id: id.clone(),
@@ -154,6 +172,7 @@ impl Links {
             is_up: true,
             since: now,
             error: None,
+            refusals: Refusals::default(),
             link: Some(Arc::clone(link)),
         };
         links.insert(id.clone(), view);
@@ -161,11 +180,17 @@ impl Links {
         id
     }
 
-    /// A link that was taken has ended, if no later one of the same node took its place.
-    pub(super) fn ended(&self, id: &str, link: &Arc<dyn Link>, (error, now): (&str, WallMs)) {
+    /// A link that was taken has ended, `false` if a later one of the same node took its
+    /// place.
+    pub(super) fn ended(
+        &self,
+        id: &str,
+        link: &Arc<dyn Link>,
+        (error, now): (&str, WallMs),
+    ) -> bool {
         let mut links = self.0.lock();
         let Some(view) = links.get_mut(id) else {
-            return;
+            return true;
         };
         let is_same = view
             .link
@@ -176,7 +201,18 @@ impl Links {
             view.error = Some(error.to_owned());
             view.link = None;
         }
+        is_same
     }
+}
+
+/// The id of a link that was taken: each life of a neighbour's link has the same.
+pub(super) fn id_of_taken(link: &dyn Link) -> String {
+    let identity = &link.peer().identity;
+    let side = match link.hello().role {
+        Role::Peer => "from-peer",
+        _ => "down",
+    };
+    format!("{side}/{}/{}", identity.name, identity.node)
 }
 
 fn forget_oldest(links: &mut BTreeMap<String, LinkView>) {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ocelli_actors::Reporter;
 use ocelli_config::{Config, SecretError};
 use ocelli_federation::identity::{
     FileError, IdentityError, IdentityMaterial, IdentitySettings, IdentityStore, NodeIdentity,
@@ -15,16 +16,17 @@ use ocelli_federation::identity::{
 };
 use ocelli_federation::link::{RESET_KEY_BYTES, reset_key_of};
 use ocelli_model::clock::{Clock, WallMs};
+use ocelli_model::event::Event;
 use rustls::time_provider::DefaultTimeProvider;
-use tracing::{error, info, warn};
+use tracing::info;
 
 use super::joining;
 use crate::secrets::process_secrets;
 
 /// Folder of revocation lists in the data directory.
 const DIRECTORY: &str = "identity";
-/// Between two looks at the certificate's end.
-const LOOK_EVERY: Duration = Duration::from_secs(6 * 3_600);
+/// Between two looks at the certificate's end; each that finds it near is told.
+const LOOK_EVERY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Why a node cannot be who its configuration says.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +75,7 @@ impl MeshIdentity {
     ///
     /// # Errors
     /// [`MeshIdentityError`]; an expired certificate is none, it is only warned about.
-    pub fn open(config: &Config, clock: &dyn Clock) -> Result<Self, MeshIdentityError> {
+    pub fn open(config: &Config) -> Result<Self, MeshIdentityError> {
         let Some((store, material)) = open_with_key(config)? else {
             let reset_key = [0; RESET_KEY_BYTES];
             return Ok(Self {
@@ -81,7 +83,6 @@ impl MeshIdentity {
                 reset_key,
             });
         };
-        tell_validity(&store.own(), clock.wall());
         info!(identity = %store.own().identity, "identity open");
         let reset_key = reset_key_of(material.key.expose());
         Ok(Self {
@@ -117,16 +118,20 @@ impl MeshIdentity {
         self.reset_key
     }
 
-    /// Warns before the certificate ends, for as long as the node runs.
-    pub fn watch(&self, clock: Arc<dyn Clock>) {
+    /// Tells before the certificate ends, now and each day for as long as the node runs.
+    pub fn watch(&self, clock: Arc<dyn Clock>, events: Reporter) {
         let Some(store) = self.store.as_ref().map(Arc::downgrade) else {
             return;
         };
         actix_rt::spawn(async move {
             loop {
-                clock.sleep_until(clock.monotonic().after(LOOK_EVERY)).await;
                 let Some(store) = store.upgrade() else { return };
-                tell_validity(&store.own(), clock.wall());
+                let event = validity_event(&store.own(), clock.wall());
+                drop(store);
+                if let Some(event) = event {
+                    events.report(event);
+                }
+                clock.sleep_until(clock.monotonic().after(LOOK_EVERY)).await;
             }
         });
     }
@@ -205,22 +210,19 @@ fn check_own(own: &PeerIdentity, config: &Config) -> Result<(), MeshIdentityErro
     }
 }
 
-fn tell_validity(own: &PeerIdentity, now: WallMs) {
+/// What is to be told of the certificate; `None`: it is sound.
+fn validity_event(own: &PeerIdentity, now: WallMs) -> Option<Event> {
+    let not_after_ms = own.not_after_ms;
     match Validity::of(own, now) {
-        Validity::Sound { .. } => {}
-        Validity::EndsSoon { expires_in } => {
-            let days = expires_in.as_secs() / 86_400;
-            warn!(
-                days,
-                "the certificate of this node ends soon; issue another and reload"
-            );
-        }
-        Validity::Expired { .. } => {
-            error!("the certificate of this node has ended; neighbours refuse it, issue another");
-        }
-        Validity::NotYet { .. } => {
-            error!("the certificate of this node is not valid yet; is the clock right?");
-        }
+        Validity::Sound { .. } => None,
+        Validity::EndsSoon { expires_in } => Some(Event::CertificateEnds {
+            days: expires_in.as_secs() / 86_400,
+            not_after_ms,
+        }),
+        Validity::Expired { .. } => Some(Event::CertificateEnded { not_after_ms }),
+        Validity::NotYet { begins_in } => Some(Event::CertificateNotYet {
+            seconds: begins_in.as_secs(),
+        }),
     }
 }
 

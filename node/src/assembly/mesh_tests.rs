@@ -74,7 +74,7 @@ impl Files {
 fn a_certificate_of_this_node_is_opened_and_another_of_it_taken_at_a_reload() {
     let files = Files::new();
     files.issue("n1", 5);
-    let identity = MeshIdentity::open(&files.config(""), &RealClock).unwrap();
+    let identity = MeshIdentity::open(&files.config("")).unwrap();
     let serial = || identity.store().unwrap().own().serial.clone();
     let first = serial();
     files.issue("n1", 5);
@@ -93,7 +93,7 @@ fn a_certificate_of_this_node_is_opened_and_another_of_it_taken_at_a_reload() {
 fn what_keeps_a_node_from_being_itself_is_told() {
     let files = Files::new();
     let check = |node: &str, part: &str| {
-        let opened = MeshIdentity::open(&files.config(node), &RealClock);
+        let opened = MeshIdentity::open(&files.config(node));
         let error = opened
             .err()
             .unwrap_or_else(|| panic!("{node} is taken"))
@@ -105,7 +105,7 @@ fn what_keeps_a_node_from_being_itself_is_told() {
     check("", "but [node] says ocelli://acme/site/dc1/n1");
     files.issue("n1", 5);
     check("sites = [\"dc1\", \"dc2\"]", "\"dc2\"");
-    assert!(MeshIdentity::open(&files.config("sites = [\"dc1\"]"), &RealClock).is_ok());
+    assert!(MeshIdentity::open(&files.config("sites = [\"dc1\"]")).is_ok());
     std::fs::write(files.path("node.pem"), "no certificate").unwrap();
     check("", "identity.certificate");
 }
@@ -114,7 +114,7 @@ fn what_keeps_a_node_from_being_itself_is_told() {
 fn an_expired_certificate_does_not_keep_a_node_from_reading_what_it_holds() {
     let files = Files::new();
     files.issue("n1", -1);
-    let identity = MeshIdentity::open(&files.config(""), &RealClock).unwrap();
+    let identity = MeshIdentity::open(&files.config("")).unwrap();
     let own = identity.store().unwrap().own();
     assert!(matches!(
         Validity::of(&own, RealClock.wall()),
@@ -129,21 +129,11 @@ fn a_node_with_a_token_and_no_certificate_is_nobody_until_it_joined_and_then_nee
     let config = files.config_with("", &token);
     // No token file, no certificate: joining is wanted, and says what is missing.
     assert!(joining::is_wanted(&config));
-    assert!(
-        MeshIdentity::open(&config, &RealClock)
-            .unwrap()
-            .store()
-            .is_none()
-    );
+    assert!(MeshIdentity::open(&config).unwrap().store().is_none());
     let refused = settings_of(&config).unwrap_err().to_string();
     assert!(refused.contains("identity.token"), "{refused}");
     files.issue("n1", 5);
     assert!(!joining::is_wanted(&config));
-    assert!(
-        MeshIdentity::open(&config, &RealClock)
-            .unwrap()
-            .store()
-            .is_some()
-    );
+    assert!(MeshIdentity::open(&config).unwrap().store().is_some());
     assert!(settings_of(&config).unwrap().unwrap().token.is_none());
 }

@@ -14,8 +14,8 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use arc_swap::ArcSwap;
 use ocelli_actors::{
-    ApproveError, Former, LoneCatalog, OpenCatalogError, ProbeOrder, Probed, RecallError, Runtime,
-    RuntimeParts, Site, StartError, SystemLookup, recall,
+    ApproveError, Former, LoneCatalog, OpenCatalogError, ProbeOrder, Probed, RecallError, Reporter,
+    Runtime, RuntimeParts, Site, StartError, SystemLookup, recall,
 };
 use ocelli_bus::read::RecordSource;
 use ocelli_bus::record::StreamId;
@@ -35,6 +35,7 @@ use super::federation::{Federation, FederationError, FederationParts};
 use super::joining::Joining;
 use super::mesh::{MeshIdentity, MeshIdentityError};
 use super::notices;
+use super::origins::Origins;
 use super::site::{Assembled, Counters, assemble, refused_items};
 use super::view::AssembledView;
 use crate::clock::RealClock;
@@ -144,7 +145,6 @@ impl Node {
             assemble(config, &sources, directory.clone(), &mut counters)?;
         parked.extend(refused_items(&refused));
         let site = Arc::new(site);
-        let started = clock.monotonic();
         let runtime = Runtime::start(RuntimeParts {
             clock: Arc::clone(&clock),
             rng: Arc::new(rng),
@@ -157,12 +157,12 @@ impl Node {
         })
         .await?;
         keep_last_good(&data_dir, &sources);
-        let federation = link_up((&identity, &bus, &clock), &site.config).await?;
+        let whole = (&identity, &bus, &clock);
+        let (federation, origins) = link_up(whole, runtime.events(), &site.config).await?;
         notices::tell_start(&runtime.events(), &report, &parked);
-        actix_rt::spawn(notices::watch_disk(bus.status(), runtime.events()));
         let site = Arc::new(ArcSwap::new(site));
-        let parked = Arc::new(ArcSwap::from_pointee(parked));
-        let rolled_back = Arc::<ArcSwap<BTreeMap<_, _>>>::default();
+        notices::watch((&bus, &clock), &site, runtime.events());
+        let (parked, rolled_back) = (Arc::new(ArcSwap::from_pointee(parked)), Arc::default());
         let view = AssembledView {
             followed: runtime.followed(),
             counters: runtime.counters(),
@@ -172,11 +172,12 @@ impl Node {
             rolled_back: Arc::clone(&rolled_back),
             bus: Arc::clone(&bus),
             clock: Arc::clone(&clock),
-            started,
+            started: clock.monotonic(),
             identity: identity.store(),
             links: federation.as_ref().map(Federation::links),
             roster: federation.as_ref().map(Federation::roster),
             joining: joining.as_ref().map(Joining::states),
+            origins,
         };
         let (control, requests) = Control::open();
         let http = serve_api(view, control, listeners)?;
@@ -319,28 +320,33 @@ async fn identify(
     {
         joining = None;
     }
-    let identity = MeshIdentity::open(config, &**clock)?;
-    identity.watch(Arc::clone(clock));
+    let identity = MeshIdentity::open(config)?;
     Ok((joining, identity))
 }
 
-/// The thread of links, where the node is somebody to others.
+/// The thread of links, where the node is somebody to others; how origins stand in any case.
 async fn link_up(
     (identity, bus, clock): (&MeshIdentity, &Arc<Bus>, &Arc<dyn Clock>),
+    events: Reporter,
     config: &Config,
-) -> Result<Option<Federation>, FederationError> {
+) -> Result<(Option<Federation>, Arc<Origins>), FederationError> {
+    let who = format!("{}/{}", config.node.site, config.node.name);
+    let origins = Arc::new(Origins::new(Arc::clone(bus), Arc::clone(clock), who));
+    identity.watch(Arc::clone(clock), events.clone());
     let Some(store) = identity.store() else {
-        return Ok(None);
+        return Ok((None, origins));
     };
     let parts = FederationParts {
         identity: store,
         reset_key: identity.reset_key(),
         bus: Arc::clone(bus),
+        events,
+        origins: Arc::clone(&origins),
         clock: Arc::clone(clock),
     };
     let federation = Federation::start(parts, config).await?;
     info!(address = %federation.address(), "links listen");
-    Ok(Some(federation))
+    Ok((Some(federation), origins))
 }
 
 /// Serves what the view shows; the server ends with its handle.

@@ -4,11 +4,22 @@
 //! In: what recovery found, what is parked, the status of the bus. Out: reports.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use ocelli_actors::Reporter;
-use ocelli_bus::{BusStatus, DiskState, RecoveryReport};
+use arc_swap::ArcSwap;
+use ocelli_actors::{Reporter, Site};
+use ocelli_bus::{Bus, BusStatus, CursorState, DiskState, RecoveryReport};
+use ocelli_config::Config;
+use ocelli_model::clock::{Clock, WallMs};
 use ocelli_model::event::Event;
 use tokio::sync::watch;
+
+use super::node::options_of;
+use crate::capacity::{Backlog, CapacityNews, CapacityWatch, Limits, Room};
+
+/// Between two looks at how much readers have yet to take.
+const CAPACITY_EVERY: Duration = Duration::from_secs(60);
 
 /// Names of items with why they are parked.
 type Parked = BTreeMap<String, String>;
@@ -58,8 +69,79 @@ pub(super) fn tell_parked(events: &Reporter, before: &Parked, now: &Parked) {
     }
 }
 
+/// Tells a day before retention begins to take what a reader has not got; for as long as the bus is
+/// open. `limits` are those of the configuration in force.
+async fn watch_capacity(
+    bus: Weak<Bus>,
+    limits: impl Fn() -> Limits,
+    (events, clock): (Reporter, Arc<dyn Clock>),
+) {
+    let mut watch = CapacityWatch::default();
+    loop {
+        clock
+            .sleep_until(clock.monotonic().after(CAPACITY_EVERY))
+            .await;
+        let Some(bus) = bus.upgrade() else { return };
+        let (backlogs, room) = capacity_of(&bus, limits(), clock.wall());
+        drop(bus);
+        for news in watch.on(&backlogs, room, clock.monotonic()) {
+            events.report(match news {
+                CapacityNews::Low { reader, left } => Event::CapacityLow {
+                    reader,
+                    hours: left.as_secs() / 3_600,
+                },
+                CapacityNews::Returned { reader } => Event::CapacityReturned { reader },
+            });
+        }
+    }
+}
+
+/// What bounds the disk by a configuration; free bytes are the bus's to say.
+pub(super) fn limits_of(config: &Config) -> Limits {
+    let options = options_of(config);
+    Limits {
+        bytes_max: options.bytes_max,
+        cursor_idle_max: options.cursor_idle_max,
+        retention: options.retention,
+        free_bytes: 0,
+    }
+}
+
+fn capacity_of(bus: &Bus, limits: Limits, now: WallMs) -> (Vec<Backlog>, Room) {
+    let backlog = |cursor: CursorState| Backlog {
+        bytes: bus
+            .untaken(&cursor.taken)
+            .iter()
+            .map(|left| left.bytes)
+            .sum(),
+        idle: Duration::from_millis(now.0.saturating_sub(cursor.moved.0).max(0).unsigned_abs()),
+        reader: cursor.name,
+    };
+    let backlogs = bus.cursors().list().into_iter().map(backlog).collect();
+    let held = bus.statistics().segment_bytes;
+    let free = bus.status().borrow().free_bytes;
+    let room = Room {
+        bytes_max: limits.bytes_max.min(held.saturating_add(free)),
+        idle_max: limits.cursor_idle_max,
+    };
+    (backlogs, room)
+}
+
+/// Tells of a disk that takes nothing, and of one that will have no room.
+pub(super) fn watch(
+    (bus, clock): (&Arc<Bus>, &Arc<dyn Clock>),
+    site: &Arc<ArcSwap<Site>>,
+    events: Reporter,
+) {
+    let in_force = Arc::clone(site);
+    let limits = move || limits_of(&in_force.load().config);
+    actix_rt::spawn(watch_disk(bus.status(), events.clone()));
+    let told = (events, Arc::clone(clock));
+    actix_rt::spawn(watch_capacity(Arc::downgrade(bus), limits, told));
+}
+
 /// Tells when the disk no longer takes data, and when it does again; until the bus closes.
-pub(super) async fn watch_disk(mut status: watch::Receiver<BusStatus>, events: Reporter) {
+async fn watch_disk(mut status: watch::Receiver<BusStatus>, events: Reporter) {
     let mut known = status.borrow_and_update().disk;
     while status.changed().await.is_ok() {
         let now = *status.borrow_and_update();

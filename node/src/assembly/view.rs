@@ -14,6 +14,7 @@ use ocelli_config::sections::discovery::DiscoveryConfig;
 use ocelli_config::sections::polling::PollingConfig;
 use ocelli_federation::identity::{IdentityStore, PeerIdentity, Validity};
 use ocelli_federation::ingest::{Roster, SecondGeneration};
+use ocelli_federation::links::OriginState;
 use ocelli_federation::membership::JoinState;
 use ocelli_model::catalog::{CatalogLog, State};
 use ocelli_model::clock::{Clock, Monotonic};
@@ -22,7 +23,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::links::Links;
-use super::node::options_of;
+use super::notices::limits_of;
+use super::origins::Origins;
 use super::site::{DISCOVERY, ENRICHMENT, POLLING, parked_id};
 use crate::capacity::Limits;
 use crate::http::discovery_view::DiscoveryView;
@@ -56,6 +58,8 @@ pub struct AssembledView {
     pub roster: Option<Arc<Roster>>,
     /// How joining stands, where the node has no certificate yet.
     pub joining: Option<watch::Receiver<JoinState>>,
+    /// How origins stand.
+    pub origins: Arc<Origins>,
 }
 
 impl NodeView for AssembledView {
@@ -294,19 +298,17 @@ impl NodeView for AssembledView {
         self.roster.clone()
     }
 
+    fn origins(&self) -> Option<Arc<Origins>> {
+        Some(Arc::clone(&self.origins))
+    }
+
     fn refused_peers(&self) -> BTreeMap<&'static str, u64> {
         let store = self.identity.as_ref();
         store.map(|store| store.refusals()).unwrap_or_default()
     }
 
     fn limits(&self) -> Limits {
-        let options = options_of(&self.site.load().config);
-        Limits {
-            bytes_max: options.bytes_max,
-            cursor_idle_max: options.cursor_idle_max,
-            retention: options.retention,
-            free_bytes: 0,
-        }
+        limits_of(&self.site.load().config)
     }
 
     fn uptime(&self) -> Duration {
@@ -337,6 +339,7 @@ impl AssembledView {
     /// Resources that other nodes poll, as their last batches show them.
     fn heard_of(&self) -> BTreeMap<String, ResourceView> {
         let mut all = BTreeMap::new();
+        let states = self.origins.states();
         for entry in self.bus.last_values().list(LastKind::Batch) {
             if entry.origin == self.bus.origin() {
                 continue;
@@ -352,10 +355,20 @@ impl AssembledView {
             view.plugins.push(PairView {
                 plugin: entry.key.plugin.to_string(),
                 last_batch_slot_ms: Some(entry.head.slot.0),
-                ..PairView::default()
+                interval_ms: entry.head.interval_ms,
+                gap_cause: states.get(&entry.origin).and_then(cause_of),
             });
         }
         all
+    }
+}
+
+/// Why a pair that another node polls shows nothing new: a word of few, for labels.
+fn cause_of(state: &OriginState) -> Option<String> {
+    match state {
+        OriginState::Live => None,
+        OriginState::Stale { .. } => Some("link_down".to_owned()),
+        OriginState::Silent { .. } => Some("silent".to_owned()),
     }
 }
 

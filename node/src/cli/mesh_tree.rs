@@ -91,7 +91,10 @@ fn node_rows(document: &Value) -> Vec<Vec<String>> {
             };
             let state = match node["state"].as_str() {
                 Some("live") | None => String::new(),
-                Some(state) => state.to_owned(),
+                Some(state) => match node["cause"].as_str() {
+                    Some(cause) => format!("{state}: {cause}"),
+                    None => state.to_owned(),
+                },
             };
             rows.push(vec![name, newest(node), missing, state]);
         }

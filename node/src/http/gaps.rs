@@ -3,7 +3,8 @@
 //! Does: list the bus's ledger of gaps by time, plugin, cause, site; count them by one of these.
 //! Does not: find gaps (`bus::GapLedger`). In: a query. Out: a list, newest knowledge.
 //! An open gap is one that reaches to the pair's newest statement: no batch came after it. A
-//! pending range is open until a late batch, a gap or a release closes it.
+//! pending range is open until a late batch, a gap or a release closes it. With `open=true` the
+//! slots since the last batch of a pair whose origin is stale stand there too, as pending.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::list::{ListQuery, page, page_of};
 use super::parameters::Parameters;
+use super::standing::open_ranges;
 use super::{ApiError, ApiState};
 
 /// Parameters beside the selecting ones.
@@ -94,7 +96,7 @@ fn matching(state: &ApiState, given: &Parameters) -> Result<Vec<GapRow>, ApiErro
     let passing = filter
         .as_ref()
         .map(|filter| passing_resources(state, filter));
-    let rows = state.records.bus().gaps().list(RANGES_MAX, |row| {
+    let wants = |row: &GapRow| {
         let site_of = row.resource.as_ref().map(|resource| resource.site());
         from.is_none_or(|from| row.gap.last >= SlotMs(from.0))
             && to.is_none_or(|to| row.gap.first <= SlotMs(to.0))
@@ -105,11 +107,18 @@ fn matching(state: &ApiState, given: &Parameters) -> Result<Vec<GapRow>, ApiErro
                 let id = row.resource.as_ref().map(|resource| resource.as_str());
                 id.is_some_and(|id| passing.contains(id))
             })
-    });
-    Ok(rows
+    };
+    let rows = state.records.bus().gaps().list(RANGES_MAX, &wants);
+    let mut rows: Vec<GapRow> = rows
         .into_iter()
         .filter(|row| !is_open_only || is_open(state, row))
-        .collect())
+        .collect();
+    if is_open_only {
+        rows.extend(open_ranges(state).into_iter().filter(wants));
+        rows.sort_by_cached_key(id_of);
+        rows.dedup_by_key(|row| id_of(row));
+    }
+    Ok(rows)
 }
 
 /// The cause asked for, if its kind is one: a misspelt one would have no gaps, and look well.

@@ -81,6 +81,10 @@ impl NodeView for Fixed {
         None
     }
 
+    fn origins(&self) -> Option<Arc<crate::assembly::origins::Origins>> {
+        None
+    }
+
     fn refused_peers(&self) -> std::collections::BTreeMap<&'static str, u64> {
         std::collections::BTreeMap::new()
     }

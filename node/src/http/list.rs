@@ -85,6 +85,18 @@ pub fn page_of<T>(
     items: impl Iterator<Item = (String, T)>,
     render: impl Fn(T) -> Value,
 ) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(document(query, items, render)?))
+}
+
+/// The same as a document, for a list that says more than its items.
+///
+/// # Errors
+/// As [`page`].
+pub(super) fn document<T>(
+    query: &ListQuery,
+    items: impl Iterator<Item = (String, T)>,
+    render: impl Fn(T) -> Value,
+) -> Result<Value, ApiError> {
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
     if limit == 0 || limit > LIMIT_MAX {
         let message = format!("limit is {limit}; it must be 1 to {LIMIT_MAX}");
@@ -100,7 +112,7 @@ pub fn page_of<T>(
     let shown = rest.into_iter().map(|(_, item)| render(item)).collect();
     let shown = keep_fields(shown, query.fields.as_deref())?;
     let next = last.filter(|_| has_more);
-    Ok(HttpResponse::Ok().json(json!({"items": shown, "next": next})))
+    Ok(json!({"items": shown, "next": next}))
 }
 
 /// Every item of a list has the same fields, so one that no item has is a mistake.

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use super::device_metrics::{Naming, Selection, expose, expose_up};
 use super::exposition::{Exposition, Format, TooManySeries};
+use super::links::Lags;
 use super::own_metrics;
 use super::{ApiError, ApiState, ListQuery};
 
@@ -61,7 +62,8 @@ async fn devices(
 
 async fn node(state: web::Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let format = accepted(&request);
-    answer(format, move || own_metrics::render(&state, format)).await
+    let lags = Lags::of(&state).await;
+    answer(format, move || own_metrics::render(&state, &lags, format)).await
 }
 
 fn accepted(request: &HttpRequest) -> Format {

@@ -10,8 +10,12 @@ use actix_web::{HttpResponse, web};
 use ocelli_bus::OriginFacts;
 use serde_json::{Value, json};
 
+use super::standing::{since_and_cause, standings, word_of};
 use super::{ApiError, ApiState, ListQuery, page};
-use crate::capacity::{Held, Limits, node_outlook, origin_outlook};
+use crate::assembly::origins::OriginStanding;
+use crate::capacity::{
+    Backlog, Held, Limits, Room, SECONDS_A_DAY, loss_in, node_outlook, origin_outlook,
+};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -24,18 +28,18 @@ async fn nodes(
     state: web::Data<ApiState>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let facts = state.records.bus().origins();
+    let all = standings(&state);
     let roster = state.view.roster();
-    let is_expected = |facts: &&OriginFacts| {
-        let last = facts.last_received;
+    let is_expected = |one: &&OriginStanding| {
+        let last = one.facts.last_received;
         !roster
             .as_ref()
-            .is_some_and(|roster| roster.is_forgotten(facts.origin, last))
+            .is_some_and(|roster| roster.is_forgotten(one.facts.origin, last))
     };
-    let mut items: Vec<(String, Value)> = facts
+    let mut items: Vec<(String, Value)> = all
         .iter()
         .filter(is_expected)
-        .map(|facts| (facts.origin.to_string(), json_of(facts, &state)))
+        .map(|one| (one.facts.origin.to_string(), json_of(one, &state)))
         .collect();
     items.sort_by(|(a, _), (b, _)| a.cmp(b));
     page(&query, items.into_iter())
@@ -43,14 +47,15 @@ async fn nodes(
 
 /// By origin, else by the node's name if only one origin has it.
 async fn node(state: web::Data<ApiState>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let facts = state.records.bus().origins();
-    let is_named = |facts: &&OriginFacts| {
-        let description = facts.description.as_deref();
+    let all = standings(&state);
+    let is_named = |one: &&OriginStanding| {
+        let description = one.facts.description.as_deref();
         description.is_some_and(|description| description.node == *id)
     };
-    let found: Vec<&OriginFacts> = match facts.iter().find(|one| one.origin.to_string() == *id) {
+    let mut of_origin = all.iter().filter(|one| one.facts.origin.to_string() == *id);
+    let found: Vec<&OriginStanding> = match of_origin.next() {
         Some(one) => vec![one],
-        None => facts.iter().filter(is_named).collect(),
+        None => all.iter().filter(is_named).collect(),
     };
     match found.as_slice() {
         [one] => Ok(HttpResponse::Ok().json(json_of(one, &state))),
@@ -59,7 +64,10 @@ async fn node(state: web::Data<ApiState>, id: web::Path<String>) -> Result<HttpR
             "list them with /v1/nodes",
         )),
         several => {
-            let origins: Vec<String> = several.iter().map(|one| one.origin.to_string()).collect();
+            let origins: Vec<String> = several
+                .iter()
+                .map(|one| one.facts.origin.to_string())
+                .collect();
             let message = format!("{:?} is the name of {} origins", id.as_str(), several.len());
             let hint = format!("name one of them: {}", origins.join(", "));
             Err(ApiError::bad_request(&message, &hint))
@@ -69,27 +77,47 @@ async fn node(state: web::Data<ApiState>, id: web::Path<String>) -> Result<HttpR
 
 async fn capacity(state: web::Data<ApiState>) -> HttpResponse {
     let bus = state.records.bus();
-    let facts = bus.origins();
-    let held: Vec<Held> = facts.iter().map(held_of).collect();
+    let all = standings(&state);
+    let held: Vec<Held> = all.iter().map(|one| held_of(&one.facts)).collect();
     let limits = Limits {
         free_bytes: bus.status().borrow().free_bytes,
         ..state.view.limits()
     };
     let outlook = node_outlook(&held, state.view.uptime(), limits);
     let used: u64 = held.iter().map(|held| held.bytes).sum();
+    let per_second = outlook.bytes_per_day.map(|bytes| bytes / SECONDS_A_DAY);
+    let room = Room {
+        bytes_max: outlook.bytes_max,
+        idle_max: limits.cursor_idle_max,
+    };
     let upstreams = bus.cursors().list().into_iter().map(|cursor| {
         let idle_ms = state.clock.wall().0.saturating_sub(cursor.moved.0).max(0);
+        let bytes = bus
+            .untaken(&cursor.taken)
+            .iter()
+            .map(|left| left.bytes)
+            .sum();
+        let reader = Backlog {
+            reader: cursor.name,
+            bytes,
+            idle: Duration::from_millis(idle_ms.unsigned_abs()),
+        };
+        // If it takes nothing any more from now on; one that has all begins with nothing.
+        let away = Backlog {
+            bytes: bytes.max(1),
+            ..reader.clone()
+        };
+        let left = loss_in(&away, per_second, room);
         json!({
-            "name": cursor.name,
+            "name": reader.reader,
             "kind": cursor.kind,
             "idle_ms": idle_ms,
-            "outage_s": outlook.outage_s.map(|whole| {
-                whole.saturating_sub(Duration::from_millis(idle_ms.unsigned_abs()).as_secs())
-            }),
+            "bytes": bytes,
+            "outage_s": left.map(|left| left.as_secs()),
         })
     });
     let upstreams: Vec<Value> = upstreams.collect();
-    let origins: Vec<Value> = facts.iter().map(|facts| json_of(facts, &state)).collect();
+    let origins: Vec<Value> = all.iter().map(|one| json_of(one, &state)).collect();
     HttpResponse::Ok().json(json!({
         "bytes": used,
         "bytes_max": outlook.bytes_max,
@@ -112,7 +140,9 @@ fn held_of(facts: &OriginFacts) -> Held {
     }
 }
 
-fn json_of(facts: &OriginFacts, state: &ApiState) -> Value {
+fn json_of(one: &OriginStanding, state: &ApiState) -> Value {
+    let facts = &one.facts;
+    let (since, cause) = since_and_cause(&one.state);
     let who = facts.description.as_deref();
     let outlook = origin_outlook(held_of(facts), state.view.uptime());
     let last = facts.last_received;
@@ -124,6 +154,10 @@ fn json_of(facts: &OriginFacts, state: &ApiState) -> Value {
         "site": who.map(|who| who.site.as_str()),
         "node": who.map(|who| who.node.as_str()),
         "is_own": facts.is_own,
+        "state": word_of(one),
+        "no_data_since_ms": since,
+        "cause": cause,
+        "replaced_by": one.replaced_by.map(|origin| origin.to_string()),
         "bytes": facts.bytes,
         "highest_seq": facts.highest.0,
         "missing": facts.missing,

@@ -254,7 +254,7 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     get(
         "/v1/links",
-        "Links to other nodes: who, which way, since when, how far behind",
+        "Links to other nodes: who, since when, how far behind, what is refused",
         &[LIMIT, AFTER, FIELDS],
         JSON,
     )
@@ -286,7 +286,7 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     get(
         "/v1/nodes",
-        "Nodes whose data is held here: who, how old, what is missing",
+        "Nodes whose data is held here: who, live or stale and why, what is missing",
         &[LIMIT, AFTER, FIELDS],
         JSON,
     )

@@ -5,14 +5,15 @@
 //! Invariant: no label is a resource; labels are plugins, causes, actor kinds and states only.
 
 mod bus;
+mod mesh;
 mod process;
 mod runtime;
 
-use ocelli_federation::identity::Validity;
 use ocelli_model::schema::MetricKind;
 
+use super::ApiState;
 use super::exposition::{Exposition, Format, Histogram, Labels, Number, Sample, TooManySeries};
-use super::{ApiState, links};
+use super::links::Lags;
 
 /// One series of ocelli's own.
 #[derive(Debug, Clone)]
@@ -66,11 +67,14 @@ impl OwnMetric {
 ///
 /// # Errors
 /// [`TooManySeries`]: more plugins and causes than an exposition holds.
-pub(super) fn render(state: &ApiState, format: Format) -> Result<String, TooManySeries> {
+pub(super) fn render(
+    state: &ApiState,
+    lags: &Lags,
+    format: Format,
+) -> Result<String, TooManySeries> {
     let statistics = state.records.bus().statistics();
     let mut rows = node_rows(state);
-    rows.extend(identity_rows(state));
-    rows.extend(link_rows(state));
+    rows.extend(mesh::rows(state, lags));
     rows.extend(bus::rows(state.records.bus(), &statistics));
     rows.extend(runtime::rows(&state.view.runtime()));
     rows.extend(process::rows());
@@ -129,44 +133,6 @@ fn node_rows(state: &ApiState) -> Vec<OwnMetric> {
         rows.push(OwnMetric::gauge(parked, count(parked_now.count())).of("role", role));
     }
     rows
-}
-
-/// Links, by direction and name: a node has as many as the endpoint lets in.
-fn link_rows(state: &ApiState) -> Vec<OwnMetric> {
-    let up = ("ocelli_link_up", "1 while the link stands.");
-    let lag = (
-        "ocelli_link_lag_records",
-        "Records held here that the neighbour has not acknowledged.",
-    );
-    let mut rows = Vec::new();
-    let links = state.view.links().map(|links| links.list());
-    for view in links.unwrap_or_default() {
-        let is_up = OwnMetric::gauge(up, f64::from(u8::from(view.is_up)));
-        rows.push(is_up.of("link", &view.id));
-        if let Some(records) = links::lag_records(&view.cursor, state) {
-            rows.push(OwnMetric::gauge(lag, records as f64).of("link", &view.id));
-        }
-    }
-    rows
-}
-
-/// Whether neighbours will go on to know this node, and whom it did not let in.
-fn identity_rows(state: &ApiState) -> Vec<OwnMetric> {
-    let expiry = (
-        "ocelli_identity_expiry_seconds",
-        "Time until the node's certificate ends; negative afterwards.",
-    );
-    let refused = (
-        "ocelli_link_refused_peers",
-        "Neighbours that were not let in, by reason.",
-    );
-    let own = state.view.identity();
-    let seconds = own.map(|own| Validity::expires_in_seconds(&own, state.clock.wall()));
-    let expiry = seconds.map(|seconds| OwnMetric::gauge(expiry, seconds as f64));
-    let refusals = state.view.refused_peers().into_iter();
-    let refusals =
-        refusals.map(|(reason, peers)| OwnMetric::counter(refused, peers).of("reason", reason));
-    expiry.into_iter().chain(refusals).collect()
 }
 
 /// Counts of things are far below 2^53.

@@ -14,6 +14,7 @@ use super::access::Caller;
 use super::lines::{ClientGone, LineSender};
 use super::parameters::Parameters;
 use super::sample_view::{Source, Wanted, for_each_sample};
+use super::standing::{mark, not_live};
 use super::{ApiError, ApiState};
 
 /// Values a page unless asked otherwise, and at most.
@@ -52,11 +53,17 @@ async fn values(
     };
     let now = state.clock.wall();
     let (mut items, mut place) = (Vec::new(), 0);
+    let states = not_live(&state);
     for record in state.records.last_batches(|head| selection.has_entry(head)) {
+        let stale = mark(&states, record.stream.origin);
         for_each_sample(&Source::of(&record), &wanted, &mut |sample| {
             // One more than the page tells whether there is a next one.
             if place >= after && items.len() <= limit {
-                items.push(sample.to_json(Some(now)));
+                let mut item = sample.to_json(Some(now));
+                if let (Value::Object(item), Some(stale)) = (&mut item, &stale) {
+                    item.insert("stale".to_owned(), stale.clone());
+                }
+                items.push(item);
             }
             place += 1;
         });

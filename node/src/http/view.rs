@@ -19,6 +19,7 @@ use super::ApiError;
 use super::control::conflict;
 use super::discovery_view::DiscoveryView;
 use crate::assembly::links::Links;
+use crate::assembly::origins::Origins;
 use crate::capacity::Limits;
 
 /// A resource with what this node knows of it.
@@ -130,6 +131,8 @@ pub trait NodeView: Send + Sync + 'static {
     fn links(&self) -> Option<Arc<Links>>;
     /// What is known of the nodes below; `None`: the node has no links.
     fn roster(&self) -> Option<Arc<Roster>>;
+    /// How origins stand; `None`: the node does not look after it.
+    fn origins(&self) -> Option<Arc<Origins>>;
     /// Neighbours that were refused since the start, by reason.
     fn refused_peers(&self) -> BTreeMap<&'static str, u64>;
     /// What bounds the disk; free bytes are the bus's to say.

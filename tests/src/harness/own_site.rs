@@ -202,6 +202,7 @@ async fn live(
         clock: Arc::new(RealClock),
         policy: UplinkPolicy::new(bus.origin()),
         from_peers: Arc::new(FromPeers::default()),
+        refused: Arc::new(|_| {}),
         is_replay: false,
         stop: tokio::sync::watch::channel(false).1,
         bus,

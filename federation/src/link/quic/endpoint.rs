@@ -113,6 +113,17 @@ pub enum DialError {
     },
 }
 
+impl DialError {
+    /// Whether there was an answer: one of both ends wants no link.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Handshake { .. } | Self::Greet { .. } => true,
+            Self::Address { .. } | Self::Tls(_) | Self::Timeout { .. } => false,
+        }
+    }
+}
+
 /// The endpoint. Dropping it closes every link.
 pub struct MeshEndpoint {
     core: Arc<EndpointCore>,

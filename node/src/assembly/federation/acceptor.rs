@@ -9,7 +9,9 @@ use std::sync::Arc;
 use ocelli_federation::frame::{RefuseCode, Role};
 use ocelli_federation::ingest::{IngestEnd, run_ingest};
 use ocelli_federation::link::{Link, Offer, Offers, WelcomeFacts};
-use tracing::{info, warn};
+use ocelli_federation::links::Side;
+use ocelli_model::event::Event;
+use tracing::info;
 
 use super::Shared;
 use crate::assembly::links::Direction;
@@ -23,6 +25,10 @@ pub(super) async fn accept(mut offers: Offers, shared: Arc<Shared>, is_open: boo
         if !is_open {
             let hint = "set listen.quic there, or dial another node";
             let reason = "this node takes no links";
+            shared.parts.events.report(Event::LinkRefused {
+                link: format!("from {}", offer.peer().identity),
+                reason: reason.to_owned(),
+            });
             offer.refuse(RefuseCode::Role, reason, hint).await;
             continue;
         }
@@ -57,7 +63,10 @@ async fn take(offer: Offer, shared: Arc<Shared>) {
     let peer = offer.peer().identity.to_string();
     let (origin, role) = (offer.hello().origin, offer.hello().role);
     let Some(seat) = shared.desk.claim(origin).await else {
-        warn!(%peer, %origin, "two live nodes state one origin; both are refused");
+        shared.parts.events.report(Event::DuplicateOrigin {
+            duplicate: origin.to_string(),
+            peer,
+        });
         let reason = "a live link states the same origin already";
         let hint = "one of both data directories is a copy: give it a new origin, or remove it";
         return offer
@@ -80,13 +89,34 @@ async fn take(offer: Offer, shared: Arc<Shared>) {
     };
     let clock = &shared.parts.clock;
     let id = shared.links.taken(direction, &link, clock.wall());
-    info!(%peer, link = %id, "link taken");
+    let side = match role {
+        Role::Peer => Side::Peer,
+        _ => Side::Below,
+    };
+    let (events, origins, taken) = (
+        &shared.parts.events,
+        &shared.parts.origins,
+        clock.monotonic(),
+    );
+    origins.taken(&id, side, origin);
+    events.report(Event::LinkUp {
+        link: id.clone(),
+        neighbour: peer.clone(),
+    });
     let end = run_ingest(Arc::clone(&link), Arc::clone(&shared.ingest)).await;
     serving.abort();
-    shared
-        .links
-        .ended(&id, &link, (&end.to_string(), clock.wall()));
-    warn!(%peer, link = %id, error = %end, "link ended");
+    let cause = end.to_string();
+    if shared.links.ended(&id, &link, (&cause, clock.wall())) {
+        let identity = &link.peer().identity;
+        let neighbour = format!("{}/{}", identity.name, identity.node);
+        origins.ended(&id, (&neighbour, &cause));
+    }
+    events.report(Event::LinkDown {
+        link: id,
+        neighbour: peer,
+        cause,
+        stood_s: clock.monotonic().since(taken).as_secs(),
+    });
     if matches!(end, IngestEnd::RolledBack { .. }) {
         shared.roll_back.send_replace(true);
     }

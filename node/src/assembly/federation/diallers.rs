@@ -6,21 +6,28 @@
 //! holds more of the own origin than this disk.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use ocelli_bus::DurableCursor;
 use ocelli_config::Config;
 use ocelli_federation::frame::Role;
-use ocelli_federation::identity::Expected;
+use ocelli_federation::identity::{Expected, PeerIdentity};
 use ocelli_federation::link::{
     CloseCode, DialFacts, Dialer, DialerOptions, Link, MeshEndpoint, Standing,
 };
+use ocelli_federation::links::Toward;
 use ocelli_federation::membership::outdated;
 use ocelli_federation::uplink::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
+use ocelli_model::event::Event;
 use tokio::task::JoinHandle as Task;
 use tracing::{info, warn};
 
 use super::Shared;
+use super::telling::tell;
+use super::watching::refusals_of;
 use crate::assembly::links::Direction;
 use crate::assembly::wanted::{Wanted, policy_of, wanted_of};
 use crate::rng::RealRng;
@@ -128,7 +135,11 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
             return warn!(link = %id, %error, "cannot be dialled");
         }
     };
-    let stopping = shared.stopping.subscribe();
+    let kept = Kept {
+        wanted: &wanted,
+        cursor,
+        shared: &shared,
+    };
     let mut better = None;
     loop {
         let shown = shared.parts.identity.own();
@@ -139,45 +150,100 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
                 None => return,
             },
         };
-        info!(link = %id, member = %standing.member, "link stands");
+        match kept.stands(&mut dialer, (standing, &shown)).await {
+            Stood::Moved(standing) => better = Some(*standing),
+            Stood::Anew => dialer.left(),
+            Stood::Ended(UplinkEnd::Drained { .. }) => return,
+            Stood::Ended(end) => {
+                if matches!(end, UplinkEnd::RolledBack { .. }) {
+                    shared.roll_back.send_replace(true);
+                }
+                dialer.lost();
+            }
+        }
+    }
+}
+
+/// A neighbour and how far it is.
+struct Kept<'a> {
+    wanted: &'a Wanted,
+    cursor: DurableCursor,
+    shared: &'a Arc<Shared>,
+}
+
+/// How the life of a link ended.
+enum Stood {
+    Ended(UplinkEnd),
+    /// A better member of the group took its place.
+    Moved(Box<Standing>),
+    /// It is made anew, with another certificate.
+    Anew,
+}
+
+impl Kept<'_> {
+    /// The life of one link: told when it begins and ends, with what goes up over it.
+    async fn stands(
+        &self,
+        dialer: &mut Dialer,
+        (standing, shown): (Standing, &Arc<PeerIdentity>),
+    ) -> Stood {
+        let (id, parts) = (self.wanted.id.as_str(), &self.shared.parts);
+        let (clock, began) = (&parts.clock, parts.clock.monotonic());
         let link: Arc<dyn Link> = standing.link;
-        shared.links.up(id, Arc::clone(&link), clock.wall());
-        let uplink = run_uplink(UplinkRun {
-            link: Arc::clone(&link),
-            bus: Arc::clone(&shared.parts.bus),
-            cursor: cursor.clone(),
-            clock: Arc::clone(&clock),
-            policy: policy_of(&wanted, &shared.parts.bus),
-            from_peers: Arc::clone(&shared.from_peers),
-            is_replay: false,
-            stop: stopping.clone(),
+        let neighbour = link.peer().identity.to_string();
+        parts.events.report(Event::LinkUp {
+            link: id.to_owned(),
+            neighbour: neighbour.clone(),
         });
-        let ends = (&*shared.parts.identity, &*clock);
+        self.shared.links.up(id, Arc::clone(&link), clock.wall());
+        let origins = Arc::clone(&parts.origins);
+        let toward = match self.wanted.direction {
+            Direction::Peer => Toward::Peer,
+            _ => Toward::Above,
+        };
+        let telling = tell(Arc::clone(&link), origins, (toward, Arc::clone(clock)));
         let end = tokio::select! {
-            end = uplink => end,
+            end = self.uplink(&link) => end,
+            // It ends with the link; why that ended is for the uplink to say.
+            never = telling.then(|()| pending()) => never,
             // Both stand for a moment. What was on its way to the former is sent again: whoever is
             // above both stores it once.
             standing = dialer.better() => {
                 info!(link = %id, member = %standing.member, "moving back to a better member");
                 link.close(CloseCode::Done, "moved back to a better member");
-                better = Some(standing);
-                continue;
+                return Stood::Moved(Box::new(standing));
             }
-            why = outdated(&*link, &shown, ends) => {
+            why = outdated(&*link, shown, (&*parts.identity, &**clock)) => {
                 info!(link = %id, %why, "link is made anew");
                 link.finish(&why.to_string(), ANEW_PATIENCE).await;
-                dialer.left();
-                continue;
+                return Stood::Anew;
             }
         };
-        warn!(link = %id, error = %end, "link ended");
-        shared.links.down(id, &end.to_string(), clock.wall());
-        match end {
-            UplinkEnd::Drained { .. } => return,
-            UplinkEnd::RolledBack { .. } => drop(shared.roll_back.send_replace(true)),
-            _ => {}
-        }
-        dialer.lost();
+        let cause = end.to_string();
+        self.shared.links.down(id, &cause, clock.wall());
+        parts.events.report(Event::LinkDown {
+            link: id.to_owned(),
+            neighbour,
+            cause,
+            stood_s: clock.monotonic().since(began).as_secs(),
+        });
+        Stood::Ended(end)
+    }
+
+    fn uplink(&self, link: &Arc<dyn Link>) -> impl Future<Output = UplinkEnd> + use<> {
+        let (parts, wanted) = (&self.shared.parts, self.wanted);
+        let heard = (&self.shared.links, &parts.events);
+        run_uplink(UplinkRun {
+            link: Arc::clone(link),
+            bus: Arc::clone(&parts.bus),
+            cursor: self.cursor.clone(),
+            clock: Arc::clone(&parts.clock),
+            policy: policy_of(wanted, &parts.bus),
+            from_peers: Arc::clone(&self.shared.from_peers),
+            refused: refusals_of(&wanted.id, heard, &parts.clock),
+            is_replay: false,
+            stop: self.shared.stopping.subscribe(),
+        })
     }
 }
 
@@ -185,6 +251,7 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
 async fn connect(dialer: &mut Dialer, id: &str, shared: &Shared) -> Option<Standing> {
     let mut stopping = shared.stopping.subscribe();
     let mut states = dialer.states();
+    let mut refused = None;
     let connecting = dialer.connect();
     tokio::pin!(connecting);
     loop {
@@ -193,10 +260,18 @@ async fn connect(dialer: &mut Dialer, id: &str, shared: &Shared) -> Option<Stand
             _ = stopping.wait_for(|is_stopping| *is_stopping) => return None,
             Ok(()) = states.changed() => {
                 let members = states.borrow_and_update();
-                let error = members.iter().find_map(|member| member.error.as_deref());
-                if let Some(error) = error {
+                let failed = members.iter().find(|member| member.error.is_some());
+                let error = failed.and_then(|member| member.error.clone());
+                if let Some(error) = &error {
                     shared.links.down(id, error, shared.parts.clock.wall());
                 }
+                // Once for each reason: attempts go on for as long as nobody mends it.
+                let reason = error.filter(|_| failed.is_some_and(|member| member.is_refused));
+                if reason != refused && let Some(reason) = reason.clone() {
+                    let link = id.to_owned();
+                    shared.parts.events.report(Event::LinkRefused { link, reason });
+                }
+                refused = reason;
             }
         }
     }
