@@ -296,6 +296,16 @@ impl Bus {
         self.shared.log.read(|map| map.skipped(stream))
     }
 
+    /// The seqs of a stream whose entries stand here: neither skips nor removed by retention.
+    #[must_use]
+    pub fn held_of(&self, stream: StreamId) -> SeqRanges {
+        self.shared.log.read(|map| {
+            let state = map.streams.get(&stream);
+            let held = state.map(|it| it.covered.without(&it.removed).without(&it.skipped));
+            held.unwrap_or_default()
+        })
+    }
+
     /// Whether all that a block would bring is held durably, or was.
     #[must_use]
     pub fn holds(&self, block: &ForeignBlock) -> bool {

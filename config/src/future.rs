@@ -16,9 +16,8 @@ const LATER_SECTIONS: [&str; 7] = [
 ];
 
 /// Keys of later versions with the title of their section.
-const LATER_KEYS: [(&str, &str); 10] = [
+const LATER_KEYS: [(&str, &str); 9] = [
     ("[node]", "role"),
-    ("[[upstream]]", "filter"),
     ("[[upstream]]", "groups"),
     ("[[upstream]]", "downsample"),
     ("[bus]", "copies"),

@@ -7,6 +7,8 @@
 
 use std::path::PathBuf;
 
+use ocelli_model::filter::Filter;
+
 use crate::address::MeshAddress;
 use crate::number::{Count, Interval, Size};
 use crate::reading::Reading;
@@ -66,7 +68,7 @@ choice! {
 }
 
 section! {
-    /// A node, or a group of nodes, of the tier above, which all that this node holds is sent to.
+    /// A node, or a group of nodes, of the tier above, which what this node holds is sent to.
     pub struct UpstreamConfig {
         /// Its name in lists, logs and metrics; the sender's cursor is kept by it.
         pub name: Name,
@@ -80,6 +82,11 @@ section! {
         /// How fast what was missed is sent beside live data, in bytes a second. Default: as fast
         /// as the link takes it.
         pub backfill_bytes_per_second: Option<BytesPerSecond>,
+        /// Whose data are sent. What is withheld counts above as skipped, not as lost; another
+        /// path may bring it. Definitions, with the names of all resources, go in any case.
+        /// Widened by a reload, it lets through what is measured from then on; removed, what was
+        /// withheld and is still held is sent too, as backfill. Default: all.
+        pub filter: Option<Filter>,
     }
 }
 

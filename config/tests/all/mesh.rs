@@ -107,7 +107,12 @@ fn a_bad_neighbour_or_access_is_parked_alone() {
         "1 to 65535",
     );
     check(
-        &format!("{upstream}connect = [\"a\"]\nfilter = 'x'"),
+        &format!("{upstream}connect = [\"a\"]\nfilter = 'x = \"1\"'"),
+        "[[upstream]]",
+        "unknown field x",
+    );
+    check(
+        &format!("{upstream}connect = [\"a\"]\ndownsample = '5m'"),
         "[[upstream]]",
         "not in this",
     );

@@ -204,6 +204,7 @@ impl Node {
             cursor,
             clock: Arc::<RealClock>::clone(&self.clock),
             policy: UplinkPolicy::new(self.bus.origin()),
+            filter: None,
             from_peers: Arc::clone(&self.from_peers),
             refused: Arc::new(|_| {}),
             is_replay: false,

@@ -255,6 +255,7 @@ pub fn encode_control(control: &Control) -> Result<Bytes, FrameError> {
         }
         Control::Revocations(list) => frame(kind, list),
         Control::Goodbye { reason } => frame(kind, &cut(reason)),
+        Control::Skipped(streams) => frame(kind, streams),
     }
 }
 
@@ -303,6 +304,10 @@ pub fn decode_control(kind: FrameKind, payload: &[u8]) -> Result<Control, FrameE
         FrameKind::Goodbye => Control::Goodbye {
             reason: value(kind, payload)?,
         },
+        FrameKind::Skipped => {
+            let List(streams) = value::<List<StreamRanges, COVERAGE_STREAMS_MAX>>(kind, payload)?;
+            Control::Skipped(streams)
+        }
         FrameKind::Block | FrameKind::Request | FrameKind::Item | FrameKind::Trailer => {
             return Err(FrameError::Misplaced {
                 kind: kind.name(),
@@ -396,8 +401,12 @@ fn check_control(control: &Control) -> Result<(), FrameError> {
             let ranges: usize = streams.iter().map(|one| one.ranges.len()).sum();
             (ranges > COVERAGE_RANGES_MAX).then_some("ranges")
         }
-        Control::Durable(streams) if streams.len() > COVERAGE_STREAMS_MAX => Some("streams"),
-        Control::Durable(streams) => {
+        Control::Durable(streams) | Control::Skipped(streams)
+            if streams.len() > COVERAGE_STREAMS_MAX =>
+        {
+            Some("streams")
+        }
+        Control::Durable(streams) | Control::Skipped(streams) => {
             let ranges: usize = streams.iter().map(|one| one.ranges.len()).sum();
             (ranges > COVERAGE_RANGES_MAX).then_some("ranges")
         }

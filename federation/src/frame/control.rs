@@ -181,6 +181,9 @@ pub enum Control {
         /// Why, for people.
         reason: String,
     },
+    /// Up → down, between the coverage and its end: what of it is skips alone. Whoever has it whole
+    /// may send it. Build it by [`Control::skipped`].
+    Skipped(Vec<StreamRanges>),
 }
 
 impl Control {
@@ -200,6 +203,7 @@ impl Control {
             Self::Origins(_) => FrameKind::Origins,
             Self::Revocations(_) => FrameKind::Revocations,
             Self::Goodbye { .. } => FrameKind::Goodbye,
+            Self::Skipped(_) => FrameKind::Skipped,
         }
     }
 
@@ -220,6 +224,15 @@ impl Control {
         pieces(streams, |one| one.ranges.len())
             .into_iter()
             .map(Self::Durable)
+            .collect()
+    }
+
+    /// Ranges that are skips alone, in pieces that each fit a frame.
+    #[must_use]
+    pub fn skipped(streams: Vec<StreamRanges>) -> Vec<Self> {
+        pieces(streams, |one| one.ranges.len())
+            .into_iter()
+            .map(Self::Skipped)
             .collect()
     }
 

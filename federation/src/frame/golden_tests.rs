@@ -120,6 +120,10 @@ pub(super) fn controls() -> Vec<Control> {
                 cause: Some("emea/r1 lost dc1/poller-a".into()),
             },
         ]),
+        Control::Skipped(vec![StreamRanges {
+            stream: stream(Lane::Data),
+            ranges: ranges(&[(7, 7), (600, 69_000)]),
+        }]),
     ]
 }
 

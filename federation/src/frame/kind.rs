@@ -79,6 +79,8 @@ frame_kinds! {
     Goodbye = 11, "goodbye", 1, SMALL_BYTES_MAX;
     /// Control, down → up: how origins that the dialler holds stand with it.
     Origins = 12, "origins", 1, CONTROL_BYTES_MAX;
+    /// Control, up → down: what of the coverage was withheld on the way there.
+    Skipped = 13, "skipped", 1, CONTROL_BYTES_MAX;
     /// Channels and request streams: a bus block, its bytes as they are.
     Block = 16, "block", 1, BLOCK_BYTES_MAX;
     /// First frame of a request stream.
@@ -120,7 +122,8 @@ impl FrameKind {
             | Self::Heads
             | Self::Revocations
             | Self::Goodbye
-            | Self::Origins => true,
+            | Self::Origins
+            | Self::Skipped => true,
             Self::Hello
             | Self::Welcome
             | Self::Refuse

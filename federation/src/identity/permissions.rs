@@ -111,6 +111,7 @@ pub const fn may_send(standing: Standing, kind: FrameKind) -> Verdict {
         | FrameKind::CoverageEnd
         | FrameKind::Durable
         | FrameKind::Refused
+        | FrameKind::Skipped
         | FrameKind::Throttle => both(link, both(role(carries_data), end(!by_dialler))),
         FrameKind::Heads | FrameKind::Origins => {
             both(link, both(role(carries_data), end(by_dialler)))
@@ -152,6 +153,7 @@ const fn joining(sender: End, kind: FrameKind) -> Verdict {
         | FrameKind::CoverageEnd
         | FrameKind::Durable
         | FrameKind::Refused
+        | FrameKind::Skipped
         | FrameKind::Throttle
         | FrameKind::Heads
         | FrameKind::Origins

@@ -60,6 +60,7 @@ fn words(role: Option<Role>, sender: End) -> &'static [&'static str] {
             "coverage_end",
             "durable",
             "refused",
+            "skipped",
             "throttle",
             "revocations",
             "goodbye",

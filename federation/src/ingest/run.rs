@@ -135,7 +135,8 @@ impl IngestNode {
     }
 }
 
-type Answer = (BlockNumber, Result<Committed, AppendError>);
+/// With whether nothing of the block had been withheld.
+type Answer = (BlockNumber, bool, Result<Committed, AppendError>);
 
 struct Shell {
     node: Arc<IngestNode>,
@@ -228,7 +229,13 @@ impl Shell {
                 head,
             }
         });
-        for frame in Control::coverage(told.collect()) {
+        let mut frames = Control::coverage(told.collect());
+        let end = frames.pop();
+        // Read after the coverage: of what was covered then, nothing withheld passes for held.
+        let skipped = bus.skipped().into_iter();
+        let skipped = skipped.map(|(stream, ranges)| StreamRanges { stream, ranges });
+        frames.extend(Control::skipped(skipped.collect()));
+        for frame in frames.into_iter().chain(end) {
             self.link.send_control(frame).await?;
         }
         Ok(())
@@ -260,7 +267,7 @@ impl Shell {
         let (stream, range) = (block.stream(), block.range());
         let bus = &self.node.bus;
         let held = bus.coverage_of(stream);
-        let is_held = held.contains_all(range);
+        let is_held = bus.holds(&block);
         if stream.origin == bus.origin() && !is_held {
             let last = range.last;
             self.end = Some(IngestEnd::RolledBack { stream, last });
@@ -320,19 +327,20 @@ impl Shell {
         }
     }
 
-    async fn answered(&mut self, (block, answer): Answer) {
+    async fn answered(&mut self, (block, is_whole, answer): Answer) {
         let (reason, detail) = match answer {
             Ok(Committed { stream, range, .. }) => {
                 let link = self.number;
-                // Nobody else may be listening.
-                self.node
-                    .stored
-                    .send(Stored {
-                        link,
-                        stream,
-                        range,
-                    })
-                    .ok();
+                let stored = Stored {
+                    link,
+                    stream,
+                    range,
+                };
+                // Whoever has more of a block than came here goes on to send it.
+                if is_whole {
+                    // Nobody else may be listening.
+                    self.node.stored.send(stored).ok();
+                }
                 self.on(IngestInput::Stored(block)).await;
                 return;
             }
@@ -436,10 +444,12 @@ impl Shell {
         if self.link.hello().role == Role::Peer {
             self.node.from_peers.note(&peer.identity, stream, range);
         }
+        let is_whole = block.skipped().is_empty();
         let block = block.with_backfill(is_backfill);
         match self.node.bus.handle().ingest(block).await {
             Ok(answer) => {
-                self.answers.spawn(async move { (number, answer.await) });
+                self.answers
+                    .spawn(async move { (number, is_whole, answer.await) });
                 None
             }
             Err(refused) => {

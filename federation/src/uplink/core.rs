@@ -129,6 +129,7 @@ impl UplinkCore {
                 ranges,
                 head,
             } => self.covered(stream, ranges, head),
+            Input::Skipped { stream, ranges } => self.skipped_above(stream, &ranges),
             Input::CoverageEnd => self.coverage_ended(),
             Input::Committed {
                 stream,
@@ -262,7 +263,14 @@ impl UplinkCore {
         for range in ranges.iter() {
             self.out.push(Effect::Advance { stream, range });
         }
-        state.remote = ranges;
+        state.covered(ranges);
+    }
+
+    fn skipped_above(&mut self, stream: StreamId, ranges: &SeqRanges) {
+        if self.policy.fills_skips && self.phase == Phase::Covering {
+            let state = self.streams.entry(stream).or_default();
+            state.filled_from_here(ranges);
+        }
     }
 
     fn coverage_ended(&mut self) {
@@ -281,6 +289,11 @@ impl UplinkCore {
     fn committed(&mut self, stream: StreamId, found: Found, delivered: Delivered, now: Monotonic) {
         let state = self.streams.entry(stream).or_default();
         state.hold(found.range, delivered == Delivered::Live, now);
+        if delivered == Delivered::Fill {
+            state.refill(found.range);
+            self.unsent.insert(stream);
+            return;
+        }
         if self.phase != Phase::Up {
             return;
         }
@@ -355,9 +368,9 @@ impl UplinkCore {
             return;
         }
         let state = self.streams.entry(stream).or_default();
-        insert_exactly(&mut state.remote, range);
         state.advanced();
         let landed = state.take_flights(range);
+        state.durable(range);
         for (_, flight) in landed {
             self.landed(flight, now);
         }

@@ -536,3 +536,86 @@ fn backfill_waits_for_what_a_lower_tier_is_about_to_fill_below_it() {
         .on(10_000, Input::Tick)
         .said(&["fetch Backfill 0 90-99"]);
 }
+
+impl Bench {
+    /// What the neighbour has of the data as skips alone.
+    fn skipped(&mut self, ms: u64, held: &[(u64, u64)]) -> &mut Self {
+        let (stream, ranges) = (DATA, ranges(held));
+        self.on(ms, Input::Skipped { stream, ranges })
+    }
+
+    fn fill(&mut self, ms: u64, found: Found) -> &mut Self {
+        let (stream, delivered) = (DATA, Delivered::Fill);
+        self.on(
+            ms,
+            Input::Committed {
+                stream,
+                found,
+                delivered,
+            },
+        )
+    }
+}
+
+#[test]
+fn what_was_withheld_on_another_path_goes_as_backfill_beside_live_blocks() {
+    let mut bench = Bench::new(UplinkPolicy::new(OWN));
+    bench.connect(0, &[(DATA, ranges(&[(1, 30)]))]);
+    bench.covered(1, DATA, &[(1, 30)]).skipped(2, &[(11, 20)]);
+    bench.said.clear();
+    bench.on(3, Input::CoverageEnd);
+    bench.said(&["fetch Backfill 0 11-20"]);
+    bench.commit(4, DATA, found(31, 31));
+    bench.said(&["Live 0 31-31"]);
+    bench.answer(5, Purpose::Backfill, (11, 20), &[(11, 20)]);
+    bench.said(&["Backfill 0 11-20"]);
+    bench.durable(6, DATA, 11, 20).durable(6, DATA, 31, 31);
+    bench.said(&["done 0 11-20", "done 0 31-31"]);
+    assert!(bench.core.is_caught_up());
+}
+
+#[test]
+fn an_uplink_that_withholds_leaves_alone_what_is_withheld_above() {
+    let policy = UplinkPolicy {
+        fills_skips: false,
+        ..UplinkPolicy::new(OWN)
+    };
+    let mut bench = Bench::new(policy);
+    bench.connect(0, &[(DATA, ranges(&[(1, 30)]))]);
+    bench.covered(1, DATA, &[(1, 30)]).skipped(2, &[(11, 20)]);
+    bench.said.clear();
+    bench.on(3, Input::CoverageEnd);
+    bench.said(&[]);
+    assert!(bench.core.is_caught_up());
+}
+
+#[test]
+fn a_thousand_holes_withheld_above_do_not_delay_live_blocks() {
+    let mut bench = Bench::new(UplinkPolicy::new(OWN));
+    bench.connect(0, &[(DATA, ranges(&[(1, 3_000)]))]);
+    let holes: Vec<_> = (1..=1_000).map(|hole| (hole * 3, hole * 3)).collect();
+    bench.covered(1, DATA, &[(1, 3_000)]).skipped(2, &holes);
+    bench.on(3, Input::CoverageEnd).said.clear();
+    bench.commit(4, DATA, found(3_001, 3_001));
+    bench.said(&["Live 0 3001-3001"]);
+}
+
+#[test]
+fn what_fills_skips_here_goes_above_again_even_where_it_is_on_its_way() {
+    let mut bench = Bench::new(UplinkPolicy::new(OWN));
+    bench.connect(0, &[(DATA, ranges(&[(1, 9)]))]);
+    bench.covered(1, DATA, &[(1, 9)]).on(2, Input::CoverageEnd);
+    bench.said.clear();
+    bench.fill(3, found(1, 9));
+    bench.said(&["fetch Backfill 0 1-9"]);
+    bench.answer(4, Purpose::Backfill, (1, 9), &[(1, 9)]);
+    bench.said.clear();
+    // More of the same block comes while what was read before is on its way.
+    bench.fill(5, found(1, 9));
+    bench.said(&[]);
+    bench.durable(6, DATA, 1, 9);
+    bench.said(&["done 0 1-9", "fetch Backfill 0 1-9"]);
+    bench.answer(7, Purpose::Backfill, (1, 9), &[(1, 9)]);
+    bench.durable(8, DATA, 1, 9);
+    assert!(bench.core.is_caught_up());
+}

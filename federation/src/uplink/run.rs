@@ -16,15 +16,19 @@ use ocelli_bus::{
     BlockDelivery, BlockReader, Bus, DurableCursor, HeadMark, ReadError, ReadFrom, SeqRange,
     StoredBlock, TooManyReaders,
 };
-use ocelli_model::clock::{Clock, Monotonic, WallMs};
+use ocelli_model::clock::{Clock, Monotonic};
+use ocelli_model::filter::Filter;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::UplinkCore;
+use super::forward::Forwarding;
 use super::types::{
     Connected, Delivered, Effect, Found, HeadCheck, Input, Purpose, Report, UplinkPolicy,
 };
-use crate::frame::{Channel, Control, Frame, RefusedBlock, RefusedReason, StreamHead};
+use crate::frame::{
+    Channel, Control, Frame, RefusedBlock, RefusedReason, StreamHead, StreamRanges,
+};
 use crate::from_peers::FromPeers;
 use crate::link::{CloseCode, Closed, Link, SendError};
 
@@ -47,6 +51,8 @@ pub struct UplinkRun {
     pub clock: Arc<dyn Clock>,
     /// Settings.
     pub policy: UplinkPolicy,
+    /// Which resources go there; `None`: all, their blocks untouched.
+    pub filter: Option<Filter>,
     /// What came from peers; the node's ingests note it.
     pub from_peers: Arc<FromPeers>,
     /// Hears what the neighbour refused, at once and without waiting.
@@ -104,6 +110,7 @@ struct Shell {
     clock: Arc<dyn Clock>,
     from_peers: Arc<FromPeers>,
     refused: Arc<dyn Fn(&RefusedBlock) + Send + Sync>,
+    forwarding: Forwarding,
     core: UplinkCore,
     fetches: JoinSet<Fetched>,
     /// One send for each channel at a time: order within, none waits for another.
@@ -182,8 +189,14 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 
 impl Shell {
     fn new(run: UplinkRun) -> Self {
+        let forwarding = Forwarding::new(run.filter);
+        let fills_skips = forwarding.is_plain();
         let mut shell = Self {
-            core: UplinkCore::new(run.policy),
+            core: UplinkCore::new(UplinkPolicy {
+                fills_skips,
+                ..run.policy
+            }),
+            forwarding,
             link: run.link,
             bus: run.bus,
             cursor: run.cursor,
@@ -293,6 +306,7 @@ impl Shell {
                     );
                 }
             }
+            Control::Skipped(streams) => streams.into_iter().for_each(|it| self.skipped(it)),
             Control::CoverageEnd => self.on(Input::CoverageEnd, &none),
             Control::Durable(streams) => {
                 for told in streams {
@@ -346,6 +360,14 @@ impl Shell {
         }
     }
 
+    /// What was withheld here too, or is gone, fills nothing there; what has yet to come here may.
+    fn skipped(&mut self, StreamRanges { stream, ranges }: StreamRanges) {
+        let here = self.bus.coverage_of(stream);
+        let empty = here.without(&self.bus.held_of(stream));
+        let ranges = ranges.without(&empty);
+        self.on(Input::Skipped { stream, ranges }, &BTreeMap::new());
+    }
+
     /// Whether the highest record above is the one that stands here. What is not held here any
     /// more cannot be compared.
     async fn compare(&self, stream: StreamId, head: Option<HeadMark>) -> HeadCheck {
@@ -363,18 +385,21 @@ impl Shell {
         for block in blocks {
             let (stream, range) = (block.header().stream, block.range());
             let mut named = BTreeMap::new();
-            named.insert((stream, range.first), block.bytes().clone());
+            let bytes = self.forwarding.bytes_of(block, self.bus.definitions());
+            let found = found(block, &bytes);
+            named.insert((stream, range.first), bytes);
             if self.from_peers.is_from(&peer.identity, stream, range) {
                 self.on(Input::Durable { stream, range }, &named);
             }
-            let delivered = if self.from_peers.is_from_any(stream, range) {
+            let delivered = if block.is_fill() {
+                Delivered::Fill
+            } else if self.from_peers.is_from_any(stream, range) {
                 Delivered::SecondHand
             } else if block.is_backfill() {
                 Delivered::Backfill
             } else {
                 Delivered::Live
             };
-            let found = found(block);
             self.on(
                 Input::Committed {
                     stream,
@@ -399,11 +424,14 @@ impl Shell {
     fn fetched(&mut self, (purpose, stream, asked, blocks): Fetched) {
         match blocks {
             Ok(blocks) => {
-                let named = blocks
-                    .iter()
-                    .map(|block| ((stream, block.range().first), block.bytes().clone()))
-                    .collect();
-                let found = blocks.iter().map(|block| found(block)).collect();
+                let mut named = BTreeMap::new();
+                let mut listed = Vec::with_capacity(blocks.len());
+                for block in blocks {
+                    let bytes = self.forwarding.bytes_of(&block, self.bus.definitions());
+                    listed.push(found(&block, &bytes));
+                    named.insert((stream, block.range().first), bytes);
+                }
+                let found = listed;
                 self.on(
                     Input::Fetched {
                         purpose,
@@ -461,24 +489,12 @@ impl Shell {
     }
 }
 
-fn found(block: &StoredBlock) -> Found {
+fn found(block: &StoredBlock, sent: &Bytes) -> Found {
     Found {
         range: block.range(),
-        bytes: block.bytes().len() as u64,
+        bytes: sent.len() as u64,
         needs_def: block.header().needs_def,
     }
-}
-
-/// Opens the durable cursor of an upstream, peer or group.
-///
-/// # Errors
-/// As [`ocelli_bus::CursorStore::open`].
-pub fn uplink_cursor(
-    bus: &Bus,
-    name: &str,
-    now: WallMs,
-) -> Result<DurableCursor, ocelli_bus::CursorError> {
-    bus.cursors().open(&format!("uplink/{name}"), "uplink", now)
 }
 
 #[cfg(test)]

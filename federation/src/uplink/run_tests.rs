@@ -1,13 +1,17 @@
 //! Uplinks and ingests over links in memory, between real buses in temporary directories.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use ocelli_bus::block::{BlockBuilder, EntryHead};
-use ocelli_bus::record::{EntryKind, Lane};
+use ocelli_bus::definition::Definition;
+use ocelli_bus::record::{DefinitionId, EntryKind, Lane};
 use ocelli_bus::{BusOptions, OriginDescription};
-use ocelli_model::clock::Rng;
+use ocelli_model::clock::{Rng, WallMs};
+use ocelli_model::resource::{Resource, ResourceFields};
 use ocelli_model::tier::Tier;
+use ocelli_model::unix_seconds::UnixSeconds;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -17,6 +21,7 @@ use crate::frame::{Features, Hello, Role, Welcome};
 use crate::ingest::{Audit, IngestEnd, IngestNode, IngestParts, OriginQuota, run_ingest};
 use crate::link::testing::{HandClock, peer};
 use crate::link::{MemoryFacts, MemorySwitches, memory_pair};
+use crate::uplink::uplink_cursor;
 
 struct CountingRng(u64);
 
@@ -35,6 +40,7 @@ struct Node {
     from_peers: Arc<FromPeers>,
     ingest: Arc<IngestNode>,
     audits: mpsc::Receiver<Audit>,
+    filter: Option<Filter>,
 }
 
 impl Node {
@@ -75,6 +81,77 @@ impl Node {
             from_peers,
             ingest,
             audits,
+            filter: None,
+        }
+    }
+
+    /// Defines resources of these ids, called `r` and the id.
+    async fn define(&self, site: &str, ids: &[u32]) {
+        let mut builder = BlockBuilder::new();
+        for id in ids {
+            let name = format!("r{id}");
+            let fields = ResourceFields {
+                identity: [site, "network", "switch", "cisco", &name].map(str::to_owned),
+                endpoint: name,
+                metadata: BTreeMap::new(),
+                created: UnixSeconds::default(),
+                plugin: "by-hand".into(),
+            };
+            let definition = Definition::Resource {
+                id: DefinitionId(*id),
+                resource: Resource::new(fields).unwrap(),
+            };
+            let mut body = Vec::new();
+            definition.encode(&mut body).unwrap();
+            let head = EntryHead::bare(EntryKind::Definition, WallMs(1_000));
+            builder.push(&head, &body).unwrap();
+        }
+        let block = builder.seal().unwrap();
+        let answer = self.bus.handle().submit(Lane::Definitions, block).await;
+        answer.unwrap().await.unwrap();
+    }
+
+    /// Appends a block with an entry of each of these resources.
+    async fn append_of(&self, ids: &[u32]) {
+        let mut builder = BlockBuilder::new();
+        for id in ids {
+            let head = EntryHead {
+                resource: DefinitionId(*id),
+                ..EntryHead::bare(EntryKind::Unknown(200), WallMs(1_000))
+            };
+            builder.push(&head, format!("of {id}").as_bytes()).unwrap();
+        }
+        let block = builder.seal().unwrap();
+        let answer = self.bus.handle().submit(Lane::Data, block).await.unwrap();
+        answer.await.unwrap();
+    }
+
+    /// Ids of the resources of a node's entries that stand here, by how often.
+    async fn held_ids(&self, of: &Node) -> BTreeMap<u32, u32> {
+        let mut reader = self.bus.follow_blocks(ReadFrom::Oldest).unwrap();
+        let mut ids = BTreeMap::new();
+        while let Some(BlockDelivery::Blocks(blocks)) = reader.next_held().await.unwrap() {
+            let data = StreamId::data(of.bus.origin());
+            for block in blocks.iter().filter(|it| it.header().stream == data) {
+                for entry in block.entries() {
+                    if entry.head.kind != EntryKind::Skip {
+                        *ids.entry(entry.head.resource.0).or_default() += 1;
+                    }
+                }
+            }
+        }
+        ids
+    }
+
+    /// Waits until nothing of a node is withheld here.
+    async fn waits_for_fill(&self, of: &Node) {
+        let mut reader = self.bus.follow_blocks(ReadFrom::Oldest).unwrap();
+        while !self
+            .bus
+            .skipped_of(StreamId::data(of.bus.origin()))
+            .is_empty()
+        {
+            reader.next().await.unwrap();
         }
     }
 
@@ -205,6 +282,7 @@ fn join_as(
         cursor: uplink_cursor(&lower.bus, &name, WallMs(0)).unwrap(),
         clock: lower.clock.clone(),
         policy: UplinkPolicy::new(lower.bus.origin()),
+        filter: lower.filter.clone(),
         from_peers: Arc::clone(&lower.from_peers),
         refused: Arc::new(|_| {}),
         is_replay: false,
@@ -386,5 +464,99 @@ fn three_peers_hold_what_one_of_them_took_and_each_stores_it_once() {
         for one in joined {
             one.cut().await;
         }
+    });
+}
+
+#[test]
+fn a_filter_withholds_the_others_and_a_path_without_one_brings_them_once() {
+    run(async {
+        let directories = [directory(), directory(), directory(), directory()];
+        let open = |index: usize, place: (Tier, &str)| {
+            Node::open(directories[index].path(), place, 20 + index as u64)
+        };
+        let mut site = open(0, (Tier::Site, "dc1"));
+        let (some, all) = (
+            open(1, (Tier::Region, "dc1")),
+            open(2, (Tier::Region, "dc1")),
+        );
+        let top = open(3, (Tier::Global, "dc1"));
+        site.define("dc1", &[1, 2, 3]).await;
+        for _ in 0..5 {
+            site.append_of(&[1, 2, 3, 2, 1]).await;
+            site.append_of(&[1, 3]).await;
+        }
+        site.append_of(&[2, 2]).await;
+        let whole = site.blocks(&site).await;
+        site.filter = Some("resource_id = \"r2\"".parse().unwrap());
+        let to_some = join(&site, &some, Role::Uplink);
+        let to_top = join(&some, &top, Role::Uplink);
+        some.waits_for(&site).await;
+        top.waits_for(&site).await;
+        let twos = BTreeMap::from([(2, 12)]);
+        assert_eq!(some.held_ids(&site).await, twos);
+        assert_eq!(top.held_ids(&site).await, twos);
+        let marks = [&site, &some, &top].map(|node| {
+            let data = StreamId::data(site.bus.origin());
+            node.bus.head_mark(data)
+        });
+        assert!(marks[0].is_some() && marks[1] == marks[0] && marks[2] == marks[0]);
+
+        // Wider, over a new link: from now on, and nothing again.
+        to_some.cut().await;
+        site.filter = Some("resource_id IN (\"r2\", \"r3\")".parse().unwrap());
+        let stored = some.stored().await;
+        let to_some = join(&site, &some, Role::Uplink);
+        site.append_of(&[1, 2, 3]).await;
+        top.waits_for(&site).await;
+        assert_eq!(some.stored().await, stored + 1);
+        assert_eq!(top.held_ids(&site).await, BTreeMap::from([(2, 13), (3, 1)]));
+
+        // Another path, without a filter: what was withheld comes above, once.
+        site.filter = None;
+        let to_all = join(&site, &all, Role::Uplink);
+        let beside = join(&all, &top, Role::Uplink);
+        top.waits_for_fill(&site).await;
+        all.waits_for(&site).await;
+        site.append_of(&[3, 1]).await;
+        top.waits_for(&site).await;
+        top.waits_for_fill(&site).await;
+        let each = BTreeMap::from([(1, 17), (2, 13), (3, 12)]);
+        assert_eq!(top.held_ids(&site).await, each);
+        assert_eq!(all.held_ids(&site).await, each);
+        assert_eq!(some.held_ids(&site).await[&2], 13);
+        let blocks = top.blocks(&site).await;
+        assert_eq!(blocks, site.blocks(&site).await, "bit for bit");
+        assert!(blocks.len() > whole.len());
+        for link in [to_some, to_top, to_all, beside] {
+            link.cut().await;
+        }
+    });
+}
+
+#[test]
+fn without_a_filter_blocks_go_untouched_and_definitions_always_do() {
+    run(async {
+        let (below, above) = (directory(), directory());
+        let mut site = Node::open(below.path(), (Tier::Site, "dc1"), 1);
+        let region = Node::open(above.path(), (Tier::Region, "dc1"), 2);
+        site.define("dc1", &[1, 2]).await;
+        site.append_of(&[1, 2]).await;
+        site.append("of the node itself", 2).await;
+        site.filter = Some("resource_id = \"nobody\"".parse().unwrap());
+        let joined = join(&site, &region, Role::Uplink);
+        region.waits_for(&site).await;
+        // Id 0 stands for no resource: events and the like.
+        assert_eq!(region.held_ids(&site).await, BTreeMap::from([(0, 2)]));
+        let definitions = StreamId::definitions(site.bus.origin());
+        assert_eq!(
+            region.bus.skipped_of(definitions),
+            ocelli_bus::SeqRanges::default()
+        );
+        joined.cut().await;
+        site.filter = None;
+        let joined = join(&site, &region, Role::Uplink);
+        region.waits_for_fill(&site).await;
+        assert_eq!(region.blocks(&site).await, site.blocks(&site).await);
+        joined.cut().await;
     });
 }

@@ -18,6 +18,8 @@ use crate::frame::Channel;
 
 /// Most ranges left to another peer at once; beyond it the oldest are ours.
 const DEFERRED_MAX: usize = 64;
+/// Most ranges that go again once what is on its way has arrived.
+const REFILLS_MAX: usize = 64;
 /// First and longest wait after a refusal for now; doubled in between.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -39,8 +41,12 @@ pub(super) struct Flight {
 pub(super) struct StreamState {
     /// Held here, or held and since removed by retention.
     pub(super) local: SeqRanges,
-    /// Held durably above.
+    /// Held durably above, but for what goes there again.
     pub(super) remote: SeqRanges,
+    /// Covered above, by skips too.
+    above: SeqRanges,
+    /// To go again once what is on its way has arrived.
+    refills: VecDeque<SeqRange>,
     /// Not to be sent: gone here, refused for good, or done by another member of the group.
     pub(super) settled: SeqRanges,
     /// On its way, by first seq.
@@ -57,6 +63,8 @@ impl StreamState {
     /// Forgets what belonged to a connection.
     pub(super) fn disconnected(&mut self) {
         self.remote = SeqRanges::default();
+        self.above = SeqRanges::default();
+        self.refills.clear();
         self.settled = SeqRanges::default();
         self.flights.clear();
         self.deferred.clear();
@@ -144,9 +152,47 @@ impl StreamState {
         self.flights.is_empty()
     }
 
+    /// Takes in what the neighbour covers.
+    pub(super) fn covered(&mut self, ranges: SeqRanges) {
+        self.above.clone_from(&ranges);
+        self.remote = ranges;
+    }
+
+    /// Takes in that a range is durable above; what was on its way there has ended.
+    pub(super) fn durable(&mut self, range: SeqRange) {
+        insert_exactly(&mut self.above, range);
+        insert_exactly(&mut self.remote, range);
+        let again = std::mem::take(&mut self.refills);
+        again.into_iter().for_each(|range| self.refill(range));
+    }
+
+    /// A range came here by another path with more in it than before: it goes above again. Beyond
+    /// [`REFILLS_MAX`] that wait for flights the oldest are left to the next link.
+    pub(super) fn refill(&mut self, range: SeqRange) {
+        if self.flight_at(range.first).is_none() {
+            self.forget_above(range);
+            return;
+        }
+        self.refills.push_back(range);
+        if self.refills.len() > REFILLS_MAX {
+            self.refills.pop_front();
+        }
+    }
+
+    fn forget_above(&mut self, range: SeqRange) {
+        let mut one = SeqRanges::default();
+        one.insert(range);
+        self.filled_from_here(&one);
+    }
+
+    /// These go up although they are covered there.
+    pub(super) fn filled_from_here(&mut self, ranges: &SeqRanges) {
+        self.remote = self.remote.without(ranges);
+    }
+
     /// Ranges held above, each a hole from the next.
     pub(super) fn holes(&self) -> usize {
-        self.remote.len()
+        self.above.len()
     }
 
     /// The lowest seq of a block that is on its way live, or waits for it. Backfill stays below: if

@@ -29,6 +29,9 @@ pub struct UplinkPolicy {
     /// Whether backfill waits for what may come below it from lower tiers. Never off but in
     /// simulation, to see that its checks find what follows.
     pub awaits_refill: bool,
+    /// Whether what others withheld from the neighbour is sent: not where a policy withholds
+    /// entries here too, since what it withheld itself cannot be told from that.
+    pub fills_skips: bool,
 }
 
 impl UplinkPolicy {
@@ -43,6 +46,7 @@ impl UplinkPolicy {
             is_shared: false,
             forsaken: BTreeSet::new(),
             awaits_refill: true,
+            fills_skips: true,
         }
     }
 }
@@ -67,6 +71,8 @@ pub enum Delivered {
     Backfill,
     /// From a peer that took it first and copies it to the others by itself.
     SecondHand,
+    /// It brings what was withheld when its seqs came first: they go up again.
+    Fill,
 }
 
 /// What the highest record held above says of the own disk.
@@ -114,6 +120,14 @@ pub enum Input {
         ranges: SeqRanges,
         /// Whether its highest record is the one that stands here.
         head: HeadCheck,
+    },
+    /// What of its coverage of a stream is skips alone there, where this node has more or may yet
+    /// get it.
+    Skipped {
+        /// The stream.
+        stream: StreamId,
+        /// What of it.
+        ranges: SeqRanges,
     },
     /// All coverage was told.
     CoverageEnd,

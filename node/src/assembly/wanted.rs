@@ -13,6 +13,7 @@ use ocelli_federation::ingest::OriginQuota;
 use ocelli_federation::link::LinkBudget;
 use ocelli_federation::link::group::HEALTHY_FOR;
 use ocelli_federation::uplink::UplinkPolicy;
+use ocelli_model::filter::Filter;
 
 use super::links::Direction;
 
@@ -33,6 +34,8 @@ pub(super) struct Wanted {
     pub(super) backfill_bytes_per_second: Option<u64>,
     /// How long a better member must be well before it is moved back to.
     pub(super) healthy_for: Duration,
+    /// Which resources go there; `None`: all.
+    pub(super) filter: Option<Filter>,
 }
 
 /// A group `any` is one link, a group `all` one for each address.
@@ -51,6 +54,7 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
             members,
             backfill_bytes_per_second: upstream.backfill_bytes_per_second.map(|size| size.bytes()),
             healthy_for: upstream.move_back_after.get(),
+            filter: upstream.filter.clone(),
         };
         match upstream.mode {
             UpstreamMode::Any => wanted.push(up(format!("up/{}", upstream.name), members)),
@@ -67,6 +71,7 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
         members: vec![peer.connect.host_and_port()],
         backfill_bytes_per_second: None,
         healthy_for: HEALTHY_FOR,
+        filter: None,
     }));
     wanted
 }

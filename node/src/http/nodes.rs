@@ -161,6 +161,7 @@ fn json_of(one: &OriginStanding, state: &ApiState) -> Value {
         "bytes": facts.bytes,
         "highest_seq": facts.highest.0,
         "missing": facts.missing,
+        "skipped": facts.skipped,
         "first_ms": facts.first_received.map(|time| time.0),
         "last_ms": last.map(|time| time.0),
         "age_ms": last.map(|time| age(time.0)),

@@ -201,6 +201,7 @@ async fn live(
         cursor: uplink_cursor(&bus, CURSOR, WallMs(0)).expect("a new cursor"),
         clock: Arc::new(RealClock),
         policy: UplinkPolicy::new(bus.origin()),
+        filter: None,
         from_peers: Arc::new(FromPeers::default()),
         refused: Arc::new(|_| {}),
         is_replay: false,

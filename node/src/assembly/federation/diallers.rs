@@ -239,6 +239,7 @@ impl Kept<'_> {
             cursor: self.cursor.clone(),
             clock: Arc::clone(&parts.clock),
             policy: policy_of(wanted, &parts.bus),
+            filter: wanted.filter.clone(),
             from_peers: Arc::clone(&self.shared.from_peers),
             refused: refusals_of(&wanted.id, heard, &parts.clock),
             is_replay: false,
