@@ -20,7 +20,7 @@ use tempfile::tempdir;
 const PLUGINS: [&str; 5] = ["one", "two", "three", "four", "five"];
 /// A run would take some 70 packets, so five of them some 350 in each ten seconds.
 const INTERFACES: &str = "96";
-const PACKETS_PER_SECOND: u32 = 20;
+const PACKETS_PER_SECOND: u32 = 30;
 /// Slots of each plugin that are looked at, after the first, which has no full competition.
 const SLOTS: usize = 3;
 /// What two plugins get may differ so much.

@@ -74,7 +74,7 @@ fn every_kind_has_one_number_a_limit_and_one_place() {
         .iter()
         .filter(|kind| kind.is_control())
         .count();
-    assert_eq!(talk, 9);
+    assert_eq!(talk, 10);
 }
 
 #[test]

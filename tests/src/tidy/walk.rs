@@ -71,7 +71,7 @@ fn faults_of(step: &str, sources: &[SourceText]) -> Vec<String> {
             }
             continue;
         }
-        if name.contains('/') {
+        if name.contains('/') || name.ends_with(".rs") {
             if files_of(name, sources).next().is_none() {
                 faults.push(format!("there is no {name}; name what is there"));
             }
