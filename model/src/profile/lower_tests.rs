@@ -60,21 +60,21 @@ fn counters_become_sources_choices_and_sums() {
     assert_eq!(shape, [(0, 0), (1, 1), (1, 0), (1, 1), (0, 1)]);
 }
 
+/// One fault at least of this table says so.
+fn check_refused(table: &str, expected: &str) {
+    let faults = lower(&group(table), 60_000).unwrap_err();
+    let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert!(
+        shown.iter().any(|shown| shown.contains(expected)),
+        "{table}: {shown:#?}"
+    );
+}
+
 #[test]
-fn what_is_not_linear_or_not_known_is_refused() {
-    let check = |table: &str, expected: &str| {
-        let faults = lower(&group(table), 60_000).unwrap_err();
-        let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        assert!(
-            shown.iter().any(|shown| shown.contains(expected)),
-            "{table}: {shown:#?}"
-        );
-    };
+fn counters_that_are_not_linear_are_refused() {
     let counter = |expression: &str, expected: &str| {
-        check(
-            &format!("      counters: {{c: \"{expression}\"}}\n"),
-            expected,
-        );
+        let table = format!("      counters: {{c: \"{expression}\"}}\n");
+        check_refused(&table, expected);
     };
     counter(
         "hc * low",
@@ -92,6 +92,11 @@ fn what_is_not_linear_or_not_known_is_refused() {
     counter(&["hc"; 9].join(" ?? "), "9 alternatives");
     counter(&["hc"; 65].join(" + "), "a sum of 65 columns");
     counter("nope > 1 ? hc : low", "P016");
+}
+
+#[test]
+fn what_is_not_known_is_refused() {
+    let check = check_refused;
     check(
         "      gauges: {g: hcc}\n",
         "P016: groups[0].table.gauges.g: \"hcc\" is no column",
