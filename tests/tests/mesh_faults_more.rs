@@ -335,7 +335,7 @@ fn a_clone_beside_the_original_is_refused_and_nothing_of_it_is_above() {
     }
     let log = bed.node(REGION).running.stderr();
     assert!(
-        log.contains("two live nodes state one origin"),
+        log.contains("which another live node states too"),
         "the region says why"
     );
     clone.running.kill();

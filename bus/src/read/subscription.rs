@@ -150,6 +150,8 @@ pub struct Subscription {
     queue: VecDeque<Picked>,
     skipped: u64,
     taken: BTreeMap<StreamId, SeqRanges>,
+    /// What the cursor that it goes on from had: blocks are read whole, so parts of them came before.
+    came_before: BTreeMap<StreamId, SeqRanges>,
     /// Entries before the first one seen count as taken.
     begins_late: bool,
     may_repeat: bool,
@@ -213,6 +215,7 @@ impl Subscription {
             taken_with_first,
             queue: VecDeque::new(),
             skipped: 0,
+            came_before: taken.clone(),
             taken,
             begins_late,
             may_repeat,
@@ -422,14 +425,15 @@ impl Subscription {
         .collect()
     }
 
-    /// Whether the entry came before. What a filter had withheld counted as taken when its skip was
-    /// passed, so what fills a skip is new.
+    /// Whether the entry came before this subscription. Not what counts as taken by now: what stands
+    /// before a late beginning does, and comes as backfill. What a filter had withheld counted as
+    /// taken when its skip was passed, so what fills a skip is new.
     fn is_taken(&self, entry: &Entry) -> bool {
         if entry.block().is_fill() {
             return false;
         }
-        let taken = self.taken.get(&entry.stream());
-        taken.is_some_and(|taken| taken.contains(entry.seq()))
+        let came = self.came_before.get(&entry.stream());
+        came.is_some_and(|came| came.contains(entry.seq()))
     }
 
     /// The entry, and what of its block stands before it, counts as taken.

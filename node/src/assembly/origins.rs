@@ -4,7 +4,8 @@
 //! origin by it and by the age of its records; say what is told to a neighbour. Does not: decide
 //! (`federation::links`), send (`telling`).
 //! In: links, frames, the bus. Out: [`OriginStanding`]s for the API, words for neighbours.
-//! Memory: bounded by the origins that lane 1 names: a word on another is passed over.
+//! Memory: bounded by the origins that lane 1 names, and by `WORDS_PER_LINK_MAX` words of a link on
+//! others, which wait for their lane 1.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +14,9 @@ use std::time::Duration;
 use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
 use ocelli_bus::{Bus, OriginDescription, OriginFacts};
 use ocelli_federation::frame::{OriginWord, StreamHead};
-use ocelli_federation::identity::PeerIdentity;
+use ocelli_federation::identity::{PeerIdentity, SiteScope};
 use ocelli_federation::links::{
-    LinkWord, OriginState, Paths, Side, Toward, origin_state, origin_words,
+    LinkWord, OriginState, Paths, Side, Toward, WORDS_PER_LINK_MAX, origin_state, origin_words,
 };
 use ocelli_model::clock::{Clock, WallMs};
 use parking_lot::Mutex;
@@ -42,6 +43,36 @@ struct Inner {
     paths: Paths,
     /// How far streams go at those who dialled in, by link.
     heads: BTreeMap<String, BTreeMap<StreamId, Seq>>,
+    /// Words on origins whose lane 1 is not here yet, by link: it may come behind them.
+    early: BTreeMap<String, Early>,
+}
+
+/// What cannot be judged by the speaker's scope before lane 1 says whose origin it is.
+struct Early {
+    scope: SiteScope,
+    words: BTreeMap<OriginId, OriginWord>,
+}
+
+impl Inner {
+    /// Hears the words whose origins are described by now.
+    fn settle(&mut self, bus: &Bus, now: WallMs) {
+        for (link, early) in &mut self.early {
+            let described = |origin: &OriginId| bus.definitions().origin_of(*origin).is_some();
+            let ready: Vec<OriginId> = early.words.keys().copied().filter(described).collect();
+            let words = ready.iter().filter_map(|origin| early.words.remove(origin));
+            let words: Vec<_> = words
+                .filter(|word| may_speak(bus, &early.scope, word))
+                .collect();
+            if !words.is_empty() {
+                self.paths.told(link, &words, now);
+            }
+        }
+    }
+}
+
+fn may_speak(bus: &Bus, scope: &SiteScope, word: &OriginWord) -> bool {
+    let described = bus.definitions().origin_of(word.origin);
+    described.is_some_and(|described| scope.allows(&described.site))
 }
 
 /// What is known of origins by their ways.
@@ -80,7 +111,10 @@ impl Origins {
 
     pub(super) fn taken(&self, id: &str, side: Side, neighbour: OriginId) {
         let now = self.clock.wall();
-        self.change(|inner| inner.paths.taken(id, (side, neighbour), now));
+        self.change(|inner| {
+            inner.paths.taken(id, (side, neighbour), now);
+            inner.early.remove(id);
+        });
     }
 
     pub(super) fn ended(&self, id: &str, (neighbour, error): (&str, &str)) {
@@ -94,18 +128,32 @@ impl Origins {
 
     /// Forgets a link that ended, and what it brought.
     pub fn forget(&self, id: &str) {
-        self.change(|inner| inner.paths.forget(id));
+        self.change(|inner| {
+            inner.paths.forget(id);
+            inner.early.remove(id);
+        });
     }
 
     /// What a neighbour says of nodes below it, as far as it may speak for them.
     pub(super) fn told(&self, id: &str, peer: &PeerIdentity, words: &[OriginWord]) {
-        let may_speak = |word: &&OriginWord| {
-            let described = self.bus.definitions().origin_of(word.origin);
-            described.is_some_and(|described| peer.scope.allows(&described.site))
-        };
-        let words: Vec<OriginWord> = words.iter().filter(may_speak).cloned().collect();
-        let now = self.clock.wall();
-        self.change(|inner| inner.paths.told(id, &words, now));
+        let (bus, scope, now) = (&*self.bus, &peer.scope, self.clock.wall());
+        let is_early = |word: &&OriginWord| bus.definitions().origin_of(word.origin).is_none();
+        let (early, words): (Vec<_>, Vec<_>) = words.iter().partition(is_early);
+        let words = words.into_iter().filter(|word| may_speak(bus, scope, word));
+        let words: Vec<OriginWord> = words.cloned().collect();
+        self.change(|inner| {
+            inner.paths.told(id, &words, now);
+            let known = inner.early.entry(id.to_owned()).or_insert_with(|| Early {
+                scope: scope.clone(),
+                words: BTreeMap::new(),
+            });
+            for word in early {
+                let is_known = known.words.contains_key(&word.origin);
+                if is_known || known.words.len() < WORDS_PER_LINK_MAX {
+                    known.words.insert(word.origin, word.clone());
+                }
+            }
+        });
     }
 
     /// How far streams go at a neighbour that dialled in.
@@ -132,7 +180,8 @@ impl Origins {
         let all = self.bus.origins();
         let newest = newest_of_each_node(&all);
         let now = self.clock.wall();
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
+        inner.settle(&self.bus, now);
         let standing = |facts: OriginFacts| {
             let newest = facts.description.as_ref().and_then(|who| newest.get(who));
             let replaced_by = newest.copied().filter(|newest| *newest != facts.origin);
@@ -196,7 +245,8 @@ impl Origins {
     ) -> Vec<OriginWord> {
         let data = |(stream, _): (StreamId, _)| (stream.lane == Lane::Data).then_some(stream);
         let streams: Vec<StreamId> = self.bus.coverage().into_iter().filter_map(data).collect();
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
+        inner.settle(&self.bus, self.clock.wall());
         let known = streams.into_iter().filter_map(|stream| {
             let origin = stream.origin;
             if origin == self.bus.origin() {

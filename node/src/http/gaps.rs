@@ -108,7 +108,7 @@ fn matching(state: &ApiState, given: &Parameters) -> Result<Vec<GapRow>, ApiErro
                 id.is_some_and(|id| passing.contains(id))
             })
     };
-    let rows = state.records.bus().gaps().list(RANGES_MAX, &wants);
+    let rows = state.records.bus().gaps().list(RANGES_MAX, wants);
     let mut rows: Vec<GapRow> = rows
         .into_iter()
         .filter(|row| !is_open_only || is_open(state, row))

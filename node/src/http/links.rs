@@ -30,7 +30,7 @@ async fn links(
     state: web::Data<ApiState>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let shown = Shown::of(&state).await;
+    let shown = Shown::of(&state);
     let mut items = Vec::new();
     for view in all(&state) {
         items.push((view.id.clone(), json_of(&view, &state, &shown).await));
@@ -49,7 +49,7 @@ async fn link(state: web::Data<ApiState>, id: web::Path<String>) -> Result<HttpR
     let all = all(&state);
     let found = all.iter().find(|view| view.id == *id);
     let view = found.ok_or_else(|| missing(&id))?;
-    let shown = Shown::of(&state).await;
+    let shown = Shown::of(&state);
     Ok(HttpResponse::Ok().json(json_of(view, &state, &shown).await))
 }
 
@@ -134,7 +134,7 @@ struct Shown {
 }
 
 impl Shown {
-    async fn of(state: &ApiState) -> Self {
+    fn of(state: &ApiState) -> Self {
         let facts = state.records.bus().origins().into_iter();
         let who = facts
             .map(|facts| (facts.origin, facts.description))

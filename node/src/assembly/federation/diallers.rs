@@ -221,12 +221,15 @@ impl Kept<'_> {
         };
         let cause = end.to_string();
         self.shared.links.down(id, &cause, clock.wall());
-        parts.events.report(Event::LinkDown {
-            link: id.to_owned(),
-            neighbour,
-            cause,
-            stood_s: clock.monotonic().since(began).as_secs(),
-        });
+        // A stop is an event of its own, and nothing may come behind what was drained.
+        if !matches!(end, UplinkEnd::Drained { .. }) {
+            parts.events.report(Event::LinkDown {
+                link: id.to_owned(),
+                neighbour,
+                cause,
+                stood_s: clock.monotonic().since(began).as_secs(),
+            });
+        }
         Stood::Ended(end)
     }
 
