@@ -150,7 +150,7 @@ pub struct Subscription {
     queue: VecDeque<Picked>,
     skipped: u64,
     taken: BTreeMap<StreamId, SeqRanges>,
-    /// What the cursor that it goes on from had: blocks are read whole, so parts of them came before.
+    /// What the cursor that it goes on from had: blocks are read whole, parts of them came before.
     came_before: BTreeMap<StreamId, SeqRanges>,
     /// Entries before the first one seen count as taken.
     begins_late: bool,
@@ -425,7 +425,7 @@ impl Subscription {
         .collect()
     }
 
-    /// Whether the entry came before this subscription. Not what counts as taken by now: what stands
+    /// Whether the entry came before this subscription. Not what counts as taken by now: what is
     /// before a late beginning does, and comes as backfill. What a filter had withheld counted as
     /// taken when its skip was passed, so what fills a skip is new.
     fn is_taken(&self, entry: &Entry) -> bool {

@@ -3,7 +3,7 @@
 //! Does: compare what is held with what durable cursors of upstreams and peers have taken.
 //! Does not: keep anything: each answer is new. In: the bus. Out: [`OriginLag`]s, [`OneDisk`].
 //! Cost: a pass over the segments' streams and one small read for each origin that lags, of
-//! [`TIMES_MAX`] at most.
+//! `TIMES_MAX` at most.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
