@@ -20,10 +20,13 @@ use tempfile::tempdir;
 const PLUGINS: [&str; 5] = ["one", "two", "three", "four", "five"];
 /// A run would take some 70 packets, so five of them some 350 in each ten seconds.
 const INTERFACES: &str = "96";
-const PACKETS_PER_SECOND: u32 = 30;
+const PACKETS_PER_SECOND: u32 = 20;
 /// Slots of each plugin that are looked at, after the first, which has no full competition.
 const SLOTS: usize = 3;
-/// What two plugins get may differ so much.
+/// Samples of a whole run: 22 counters of each interface.
+const WHOLE_RUN: usize = 22 * 96;
+/// What two plugins get may differ by so much of what they ask for. Names are read before values,
+/// so a starved run may well end without a row.
 const UNFAIR_MAX: f64 = 0.10;
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -113,7 +116,7 @@ fn five_plugins_share_the_budget_of_one_device_and_the_device_never_sees_more() 
         shares.iter().copied().fold(0.0, f64::max),
     );
     assert!(
-        least > most * (1.0 - UNFAIR_MAX),
+        most - least <= UNFAIR_MAX * (SLOTS * WHOLE_RUN) as f64,
         "shared unfairly: {pairs:?}"
     );
     Ledger::read(&node.client, PLUGINS[0])

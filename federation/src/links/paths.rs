@@ -94,7 +94,22 @@ impl Paths {
         best(self.paths.values(), origin)
     }
 
-    /// The same for a neighbour's ears.
+    /// What holds of an origin that no word is known of while no link stands: nothing can come.
+    /// `None` while one stands.
+    #[must_use]
+    pub fn no_way(&self) -> Option<LinkWord> {
+        let links = self.paths.values().map(|path| &path.link);
+        if links.clone().any(LinkWord::is_up) {
+            return None;
+        }
+        let learnt = |link: &&LinkWord| match link {
+            LinkWord::Up { since } => since.0,
+            LinkWord::Down { learnt, .. } => learnt.0,
+        };
+        links.max_by_key(learnt).cloned()
+    }
+
+    /// As [`Paths::word`], for a neighbour's ears.
     #[must_use]
     pub fn word_toward(&self, toward: Toward, origin: OriginId) -> Option<LinkWord> {
         let may_tell = |path: &&Path| toward == Toward::Above || path.side == Side::Below;

@@ -187,6 +187,7 @@ impl Origins {
             let replaced_by = newest.copied().filter(|newest| *newest != facts.origin);
             let last = facts.last_received.unwrap_or(self.started);
             let word = inner.paths.word(facts.origin);
+            let word = word.or_else(|| inner.paths.no_way());
             let word = word.or_else(|| self.word_of_start(last));
             let state = match facts.is_own {
                 true => OriginState::Live,
