@@ -405,17 +405,23 @@ impl Client {
 
 /// What the TLS library says, if it was that which failed.
 fn tls_refusal(error: &reqwest::Error) -> Option<String> {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(here) = cause {
-        let io = here.downcast_ref::<std::io::Error>();
-        let inner = io.and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(tls) = tls.or_else(|| here.downcast_ref()) {
+        if let Some(tls) = tls_error(here) {
             return Some(tls.to_string());
         }
         cause = here.source();
     }
     None
+}
+
+/// The error of TLS that this is, or that I/O errors are wrapped around: `source` passes those over.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut here = error;
+    while let Some(inner) = here.downcast_ref::<std::io::Error>() {
+        here = inner.get_ref()?;
+    }
+    here.downcast_ref()
 }
 
 /// The innermost cause: what the operating system said.
