@@ -71,6 +71,8 @@ pub struct Mesh {
     folder: PathBuf,
     authority: AuthorityDirectory,
     environments: BTreeMap<String, Environment>,
+    /// Sites that a node may speak for, where not the default.
+    scopes: BTreeMap<String, Vec<String>>,
     /// Nodes by the name of their site.
     pub nodes: BTreeMap<String, MeshNode>,
     /// How long certificates are good that are issued from now on.
@@ -90,9 +92,16 @@ impl Mesh {
             folder: folder.into(),
             authority: made.expect("a new folder takes an authority"),
             environments: BTreeMap::new(),
+            scopes: BTreeMap::new(),
             nodes: BTreeMap::new(),
             certificate_life: CERTIFICATE_LIFE,
         }
+    }
+
+    /// The certificate of a node that is started later names these sites; none: the default.
+    pub fn limit_scope(&mut self, site: &str, speaks_for: &[&str]) {
+        let speaks_for = speaks_for.iter().map(|site| (*site).to_owned()).collect();
+        self.scopes.insert(site.to_owned(), speaks_for);
     }
 
     /// Variables of the node that will be started for `site`.
@@ -138,10 +147,18 @@ impl Mesh {
     /// # Panics
     /// If it is not ready within twenty seconds.
     pub fn start(&mut self, options: &MeshNodeOptions) -> &mut MeshNode {
+        self.start_on(options, free_udp_port())
+    }
+
+    /// The same on a port that others were told before.
+    ///
+    /// # Panics
+    /// As [`Mesh::start`].
+    pub fn start_on(&mut self, options: &MeshNodeOptions, quic: u16) -> &mut MeshNode {
         let folder = self.folder.join(&options.site);
         std::fs::create_dir_all(&folder).expect("the test's folder takes folders");
         self.issue(&folder, options);
-        let (http, quic) = (free_tcp_port(), free_udp_port());
+        let http = free_tcp_port();
         let text = self.text_of(&folder, options, (http, quic));
         std::fs::write(folder.join("ocelli.toml"), text).expect("the folder takes files");
         let environment = self.environments.get(&options.site);
@@ -180,7 +197,7 @@ impl Mesh {
         let key = NodeKey::generate().expect("keys can be made");
         let order = IssueOrder {
             identity,
-            speaks_for: Vec::new(),
+            speaks_for: self.scopes.get(&options.site).cloned().unwrap_or_default(),
             valid_for: BACK + self.certificate_life,
         };
         // Dated back, so that a node whose clock is an hour behind takes it too.
