@@ -1,7 +1,7 @@
 //! `/v1/subscribe` over a WebSocket, asked by a real client library.
 //!
-//! Does: compare frames with the lines of HTTP, go on by a cursor from one to the other, send what a
-//! client should not. Does not: judge roles (the node's own tests do, for the same route).
+//! Does: compare frames with the lines of HTTP, go on by a cursor from one to the other, send what
+//! a client should not. Does not: judge roles (the node's own tests do, for the same route).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
