@@ -33,8 +33,8 @@ pub const BODY_BYTES_MAX: usize = 256 << 20;
 /// Options of commands that ask a node.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ConnectOptions {
-    /// The node's address, http:// or https:// (`subscribe` also takes quic://). Default: the
-    /// context in use, else the socket in the data directory, else http://127.0.0.1:7780.
+    /// The node's address, http:// or https://. Default: the context in use, else the socket in the
+    /// data directory, else http://127.0.0.1:7780.
     #[arg(long, env = "OCELLI_URL", value_name = "URL")]
     pub at: Option<String>,
     /// A named node of `ocelli context list`, instead of an address.

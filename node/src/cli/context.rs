@@ -22,8 +22,8 @@ const SET_EXAMPLES: &str = "\
 Examples:
   ocelli context set lab --at http://127.0.0.1:7781
   ocelli context set world --at https://world.example:7780 --ca ca.pem --token-file token
-  ocelli context set link --at quic://region.example:7440 --ca ca/root.pem \\
-    --cert node.pem --key node-key.pem";
+  ocelli context set region --at https://region.example:7780 --ca ca/root.pem \\
+    --cert anna.pem --key anna-key.pem";
 
 const USE_EXAMPLES: &str = "\
 Examples:
