@@ -415,7 +415,7 @@ fn tls_refusal(error: &reqwest::Error) -> Option<String> {
     None
 }
 
-/// The error of TLS that this is, or that I/O errors are wrapped around: `source` passes those over.
+/// The error of TLS that this is, or that I/O errors wrap: `source` passes over those.
 fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     let mut here = error;
     while let Some(inner) = here.downcast_ref::<std::io::Error>() {
