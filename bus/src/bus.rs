@@ -362,8 +362,7 @@ impl Bus {
         self.shared.origin
     }
 
-    /// Former origins whose records upper tiers hold otherwise: what of them is held here must
-    /// never go up. The latest last.
+    /// Former origins that upper tiers hold otherwise: they never go up. The latest last.
     #[must_use]
     pub fn forsaken(&self) -> &[OriginId] {
         &self.shared.forsaken
@@ -436,8 +435,7 @@ impl Bus {
         statistics
     }
 
-    /// Does at once what is otherwise done each second: saves cursors, retires segments, looks at
-    /// free space.
+    /// Does now what is done each second: saves cursors, retires segments, looks at free space.
     ///
     /// # Errors
     /// [`SubmitError::QueueFull`] or [`SubmitError::Closed`].

@@ -3,8 +3,7 @@
 //! Does: turn frames, commits, reads and time into inputs, effects into frames, reads and moves of
 //! the cursor. Does not: decide (`core`), dial (`link`).
 //! In: an established link of which this node is the dialler. Out: [`UplinkEnd`].
-//! Memory: blocks of a read (1 MiB and a block) and of what is being sent, which the core bounds in
-//! bytes; nothing waits here that is not counted there.
+//! Memory: blocks of a read (1 MiB and a block) and of what is sent, which the core bounds in bytes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -59,8 +58,7 @@ pub struct UplinkRun {
     pub refused: Arc<dyn Fn(&RefusedBlock) + Send + Sync>,
     /// Whether what members of the group acknowledged before is sent again (`uplink replay`).
     pub is_replay: bool,
-    /// Becomes true when the node stops: what is durable here goes up for [`DRAIN_MAX`] at most,
-    /// then the link ends with Goodbye.
+    /// True when the node stops: what is durable goes up for [`DRAIN_MAX`] at most, then Goodbye.
     pub stop: watch::Receiver<bool>,
 }
 
