@@ -3,7 +3,7 @@
 //! Does: turn frames, commits, reads and time into inputs, effects into frames, reads and moves of
 //! the cursor. Does not: decide (`core`), dial (`link`).
 //! In: an established link of which this node is the dialler. Out: [`UplinkEnd`].
-//! Memory: blocks of a read (1 MiB and a block) and of what is sent, which the core bounds in bytes.
+//! Memory: blocks of a read (1 MiB and a block) and of what is sent, which the core bounds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
