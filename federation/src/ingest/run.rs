@@ -82,9 +82,9 @@ pub enum IngestEnd {
     /// The link ended.
     #[error(transparent)]
     Closed(#[from] Closed),
-    /// Nothing can be said to the dialler.
+    /// Something cannot be said to the dialler, although the link stands.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(SendError),
     /// A neighbour holds records of the own origin that this disk has not.
     #[error(
         "a neighbour sent {stream} up to {last}, which this node should have written and has not: \
@@ -99,6 +99,16 @@ pub enum IngestEnd {
     /// The bus takes nothing more.
     #[error("the bus is closed; open it again")]
     BusClosed,
+}
+
+impl From<SendError> for IngestEnd {
+    /// A link that ended while something was said is a link that ended.
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Closed(closed) => Self::Closed(closed),
+            error @ (SendError::Frame(_) | SendError::WrongSide) => Self::Send(error),
+        }
+    }
 }
 
 /// What an ingest needs of its node.
