@@ -31,3 +31,4 @@ pub mod suggest;
 pub mod tier;
 pub mod units;
 pub mod unix_seconds;
+pub mod window;
