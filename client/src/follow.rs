@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ocelli_model::clock::{Clock, Monotonic};
+use ocelli_model::line_buffer::LineTooLong;
 use reqwest::Client;
 
 use crate::backoff::pause;
@@ -47,11 +48,8 @@ pub enum FollowError {
         reason: String,
     },
     /// A line without end.
-    #[error(
-        "a line has over {} bytes; ask for fewer groups or metrics",
-        crate::LINE_BYTES_MAX
-    )]
-    LongLine,
+    #[error(transparent)]
+    LongLine(#[from] LineTooLong),
     /// A line that is no record.
     #[error(transparent)]
     Text(#[from] RecordTextError),
@@ -63,7 +61,7 @@ impl FollowError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Lost { .. } => true,
-            Self::Refused { .. } | Self::LongLine | Self::Text(_) => false,
+            Self::Refused { .. } | Self::LongLine(_) | Self::Text(_) => false,
         }
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ocelli_model::clock::Clock;
+use ocelli_model::line_buffer::LineBuffer;
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url};
 use serde_json::Value;
 
 use crate::follow::FollowError;
-use crate::lines::Lines;
 use crate::settings::{Proofs, Settings, SettingsError};
 
 /// A node that does not take a connection, or does not begin to answer, for so long is down.
@@ -27,7 +27,7 @@ const REFUSAL_BYTES_MAX: usize = 64 << 10;
 /// A stream that was begun.
 pub(crate) struct HttpStream {
     response: Response,
-    lines: Lines,
+    lines: LineBuffer,
 }
 
 /// A client for all connections.
@@ -94,7 +94,7 @@ impl HttpStream {
         let response = within(clock, ANSWER_MAX, request.send()).await?;
         let response = response.map_err(|error| FollowError::lost(&error))?;
         if response.status().is_success() {
-            let lines = Lines::default();
+            let lines = LineBuffer::default();
             return Ok(Self { response, lines });
         }
         Err(refusal(response).await)
@@ -106,7 +106,7 @@ impl HttpStream {
         clock: &dyn Clock,
     ) -> Result<Option<Bytes>, FollowError> {
         loop {
-            while let Some(line) = self.lines.pop() {
+            while let Some(line) = self.lines.pop()? {
                 // Ids repeat the cursor line, comments are signs of life.
                 if let Some(data) = line.strip_prefix(b"data: ") {
                     return Ok(Some(line.slice_ref(data)));
@@ -115,8 +115,7 @@ impl HttpStream {
             let chunk = within(clock, SILENCE_MAX, self.response.chunk()).await?;
             match chunk.map_err(|error| FollowError::lost(&error))? {
                 None => return Ok(None),
-                Some(chunk) if !self.lines.push(&chunk) => return Err(FollowError::LongLine),
-                Some(_) => {}
+                Some(chunk) => self.lines.push(&chunk),
             }
         }
     }

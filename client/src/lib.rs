@@ -11,7 +11,6 @@
 mod backoff;
 mod follow;
 mod http;
-mod lines;
 #[cfg(feature = "quic")]
 mod quic;
 mod record;
@@ -19,7 +18,6 @@ mod seen;
 mod settings;
 
 pub use follow::{FollowError, Follower, Statistics};
-pub use lines::LINE_BYTES_MAX;
 pub use record::{Body, Counter, Group, Item, Record, RecordTextError, Row};
 pub use seen::SEEN_MAX;
 pub use settings::{NodeUrl, Proofs, Settings, SettingsError};

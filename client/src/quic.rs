@@ -135,7 +135,7 @@ fn of_remote(error: ocelli_federation::subscribe::FollowError) -> FollowError {
             let hint = String::new();
             FollowError::Refused { code, reason, hint }
         }
-        Remote::LongLine => FollowError::LongLine,
+        Remote::LongLine(error) => error.into(),
         error => FollowError::lost(&error),
     }
 }

@@ -14,6 +14,7 @@ pub mod event;
 pub mod filter;
 pub mod gap;
 pub mod influx;
+pub mod line_buffer;
 pub mod oid;
 pub mod panoptes;
 pub mod profile;

@@ -6,15 +6,13 @@
 //! Slow: what is not read stays in the window of the stream, and then at the serving node, which
 //! lets an asker go that takes nothing for 30 s. One silent for [`SILENCE_MAX`] is stuck.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use ocelli_model::line_buffer::{LineBuffer, LineTooLong};
 
 use super::SILENCE_MAX;
 use super::question::Question;
 use crate::frame::{Request, RequestKind};
 use crate::link::{Piece, QuicLink, RequestError, RequestLimits, RequestStream};
-
-/// Longest line, bytes: a batch of 3,000 interfaces has 8 MiB.
-pub const LINE_BYTES_MAX: usize = 64 << 20;
 
 /// Why nothing more comes.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +22,8 @@ pub enum FollowError {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// A line without end.
-    #[error("a line has over {LINE_BYTES_MAX} bytes; ask for fewer groups or metrics")]
-    LongLine,
+    #[error(transparent)]
+    LongLine(#[from] LineTooLong),
     /// A block where lines are.
     #[error("the node sent a block where lines were asked for; upgrade the older of both nodes")]
     Block,
@@ -34,9 +32,7 @@ pub enum FollowError {
 /// A subscription at another node. Dropping it ends it there.
 pub struct RemoteSubscription {
     stream: RequestStream,
-    waiting: BytesMut,
-    /// Bytes of `waiting` that are known to hold no line feed.
-    searched: usize,
+    lines: LineBuffer,
 }
 
 impl RemoteSubscription {
@@ -56,8 +52,7 @@ impl RemoteSubscription {
         let stream = link.open_request(&request, limits).await?;
         let mut subscription = Self {
             stream,
-            waiting: BytesMut::new(),
-            searched: 0,
+            lines: LineBuffer::default(),
         };
         // The first piece is a sign of life, or the refusal is its error.
         subscription.receive().await?;
@@ -71,14 +66,11 @@ impl RemoteSubscription {
     /// [`FollowError`]; the subscription is over, its last cursor goes on.
     pub async fn next_line(&mut self) -> Result<Option<Bytes>, FollowError> {
         loop {
-            while let Some(line) = self.line_at_hand() {
+            while let Some(line) = self.lines.pop()? {
                 // Empty lines are signs of life.
                 if !line.is_empty() {
                     return Ok(Some(line));
                 }
-            }
-            if self.waiting.len() > LINE_BYTES_MAX {
-                return Err(FollowError::LongLine);
             }
             if !self.receive().await? {
                 return Ok(None);
@@ -86,23 +78,11 @@ impl RemoteSubscription {
         }
     }
 
-    fn line_at_hand(&mut self) -> Option<Bytes> {
-        let unsearched = self.waiting.get(self.searched..).unwrap_or_default();
-        let Some(at) = unsearched.iter().position(|byte| *byte == b'\n') else {
-            self.searched = self.waiting.len();
-            return None;
-        };
-        let mut line = self.waiting.split_to(self.searched + at + 1);
-        self.searched = 0;
-        line.truncate(line.len() - 1);
-        Some(line.freeze())
-    }
-
     /// `false`: the node has said all.
     async fn receive(&mut self) -> Result<bool, FollowError> {
         match self.stream.receive().await? {
             Some(Piece::Item(bytes)) => {
-                self.waiting.extend_from_slice(&bytes);
+                self.lines.push(&bytes);
                 Ok(true)
             }
             Some(Piece::Block(_)) => Err(FollowError::Block),

@@ -10,7 +10,7 @@ mod lines;
 mod question;
 mod serve;
 
-pub use follow::{FollowError, LINE_BYTES_MAX, RemoteSubscription};
+pub use follow::{FollowError, RemoteSubscription};
 pub use question::{NAMES_MAX, Question, QuestionError};
 pub use serve::{Served, SubscriptionServer};
 

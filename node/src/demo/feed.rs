@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use ocelli_model::clock::{Clock, WallMs};
+use ocelli_model::line_buffer::LineBuffer;
 use reqwest::Response;
 use tokio::sync::mpsc::Sender;
 
@@ -18,8 +19,6 @@ use crate::cli::client::Client;
 use crate::cli::exit::Failure;
 use crate::clock::RealClock;
 
-/// Longest line: a switch with some ten thousand interfaces.
-const LINE_BYTES_MAX: usize = 32 << 20;
 /// Batches and gaps, from the first on.
 const EVERYTHING: [(&str, &str); 3] = [
     ("format", "records"),
@@ -54,23 +53,16 @@ async fn read(
         query.extend(ONE_METRIC);
     }
     let mut response = client.open("/v1/subscribe", &query).await?;
-    let mut held: Vec<u8> = Vec::new();
+    let mut lines = LineBuffer::default();
     while let Some(chunk) = next(client, &mut response).await? {
         let at = RealClock.wall();
-        held.extend_from_slice(&chunk);
-        let Some(end) = held.iter().rposition(|byte| *byte == b'\n') else {
-            if held.len() > LINE_BYTES_MAX {
-                return Err(failed(&format!("a line of over {LINE_BYTES_MAX} bytes")));
-            }
-            continue;
-        };
-        for line in held[..end].split(|byte| *byte == b'\n') {
-            let line: Line = serde_json::from_slice(line).map_err(|error| failed(&error))?;
+        lines.push(&chunk);
+        while let Some(line) = lines.pop().map_err(|error| failed(&error))? {
+            let line: Line = serde_json::from_slice(&line).map_err(|error| failed(&error))?;
             if sender.send(Ok(Told { tier, line, at })).await.is_err() {
                 return Ok(());
             }
         }
-        held.drain(..=end);
     }
     Err(failed(&format!(
         "{} ended the subscription",
