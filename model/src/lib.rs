@@ -19,6 +19,7 @@ pub mod lease;
 pub mod line_buffer;
 pub mod oid;
 pub mod panoptes;
+pub mod placement;
 pub mod profile;
 pub mod rate;
 pub mod resource;
