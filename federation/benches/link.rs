@@ -158,7 +158,7 @@ fn transport() -> Arc<quinn::TransportConfig> {
     let mut transport = quinn::TransportConfig::default();
     let window = |bytes: u64| quinn::VarInt::from_u64(bytes).unwrap();
     transport.receive_window(window(budget.receive_window()));
-    transport.stream_receive_window(window(budget.stream_receive_window()));
+    transport.stream_receive_window(window(budget.receive_window() / 2));
     transport.send_window(16 << 20);
     Arc::new(transport)
 }

@@ -2,7 +2,8 @@
 //!
 //! Does: name them in one place and derive windows from a budget. Does not: hold limits of one
 //! frame (`frame::kind`). In: the ingest budget and the links allowed. Out: [`LinkBudget`].
-//! Promise P6: links × (receive window + inbox + outboxes) stays below the budget.
+//! Promise P6: the windows of all links and the frames that wait in all inboxes stay below the
+//! budget (`quic/shares`).
 
 use std::time::Duration;
 
@@ -37,13 +38,17 @@ pub(super) const SEND_WINDOW_DIALLER: u64 = 16 << 20;
 /// The same where the peer dialled: control and answers only.
 pub(super) const SEND_WINDOW_ACCEPTOR: u64 = 1 << 20;
 /// Most that a stream may have in flight towards us: bandwidth × delay of the worst link.
-const STREAM_WINDOW_MAX: u64 = 4 << 20;
+pub(super) const STREAM_WINDOW_MAX: u64 = 4 << 20;
 /// Bounds of the window of a connection.
-const WINDOW_MIN: u64 = 256 << 10;
-const WINDOW_MAX: u64 = 16 << 20;
-/// Most bytes of received frames that wait for the link's user: one frame at least.
+pub(super) const WINDOW_MIN: u64 = 64 << 10;
+pub(super) const WINDOW_MAX: u64 = 16 << 20;
+/// Each link gets this part of what is free above the least windows: the first sixty get the most.
+const EXTRA_PART: u64 = 32;
+/// Most bytes of received frames of one link that wait for its user: one frame at least.
 const INBOX_MIN: usize = FRAME_BYTES_MAX;
 const INBOX_MAX: usize = 8 << 20;
+/// Of the pool of frames that wait, what one link may hold at most: a slow one leaves the rest.
+const INBOX_PART: usize = 16;
 /// Bytes of frames handed over that wait for one stream; beyond it the sender waits.
 pub(super) const OUTBOX_BYTES_MAX: usize = 1 << 20;
 /// Frames that wait for one stream, so that small ones cost bounded memory too.
@@ -87,15 +92,17 @@ pub struct BudgetError {
 }
 
 impl LinkBudget {
-    /// Least bytes of one link.
-    const SHARE_MIN: u64 = WINDOW_MIN + INBOX_MIN as u64;
+    /// Least bytes that a link costs: its least window, as much again of what few links share, and
+    /// as much as both of the pool of frames that wait.
+    pub const LINK_BYTES_MIN: u64 = 4 * WINDOW_MIN;
 
     /// Whether the links fit.
     ///
     /// # Errors
     /// [`BudgetError`] names what they need.
     pub fn check(self) -> Result<Self, BudgetError> {
-        let needed = Self::SHARE_MIN * u64::from(self.links_max.max(1));
+        let of_links = Self::LINK_BYTES_MIN * u64::from(self.links_max.max(1));
+        let needed = of_links.max(2 * FRAME_BYTES_MAX as u64);
         if needed > self.ingest_bytes_max {
             return Err(BudgetError {
                 links_max: self.links_max,
@@ -106,29 +113,34 @@ impl LinkBudget {
         Ok(self)
     }
 
-    fn share(self) -> u64 {
-        self.ingest_bytes_max / u64::from(self.links_max.max(1))
+    /// Bytes of received frames of all links that may wait, half of the budget.
+    #[must_use]
+    pub fn pool_bytes(self) -> usize {
+        let half = usize::try_from(self.ingest_bytes_max / 2).unwrap_or(usize::MAX);
+        half.max(FRAME_BYTES_MAX)
     }
 
-    /// QUIC's receive window of a connection: what the inbox leaves of a link's share.
+    /// What is there for windows above the least ones.
+    pub(super) fn extra_bytes(self) -> u64 {
+        let least = WINDOW_MIN * u64::from(self.links_max.max(1));
+        (self.ingest_bytes_max / 2).saturating_sub(least)
+    }
+
+    /// What a link gets of `free` bytes above its least window.
+    pub(super) fn extra_of(free: u64) -> u64 {
+        (free / EXTRA_PART).min(WINDOW_MAX - WINDOW_MIN)
+    }
+
+    /// QUIC's receive window of the first link; later ones get less.
     #[must_use]
     pub fn receive_window(self) -> u64 {
-        let rest = self.share().saturating_sub(self.inbox_bytes() as u64);
-        rest.clamp(WINDOW_MIN, WINDOW_MAX)
+        WINDOW_MIN + Self::extra_of(self.extra_bytes())
     }
 
-    /// QUIC's receive window of a stream: half of the connection's, so that one stream that nobody
-    /// reads does not hold the others up.
-    #[must_use]
-    pub fn stream_receive_window(self) -> u64 {
-        (self.receive_window() / 2).min(STREAM_WINDOW_MAX)
-    }
-
-    /// Bytes of received frames that may wait for the link's user.
+    /// Bytes of received frames of one link that may wait for its user.
     #[must_use]
     pub fn inbox_bytes(self) -> usize {
-        let third = usize::try_from(self.share() / 3).unwrap_or(usize::MAX);
-        third.clamp(INBOX_MIN, INBOX_MAX)
+        (self.pool_bytes() / INBOX_PART).clamp(INBOX_MIN, INBOX_MAX)
     }
 }
 
@@ -140,32 +152,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_and_inboxes_of_all_links_fit_the_budget() {
-        for (mib, links_max) in [(256, 200), (256, 1), (64, 10), (1_024, 700), (4, 2)] {
-            let budget = LinkBudget {
-                ingest_bytes_max: mib << 20,
-                links_max,
-            };
-            let budget = budget.check().unwrap();
-            let link = budget.receive_window() + budget.inbox_bytes() as u64;
-            assert!(
-                link * u64::from(links_max) <= mib << 20,
-                "{mib} MiB, {links_max} links"
-            );
-            assert!(2 * budget.stream_receive_window() <= budget.receive_window());
-        }
-    }
-
-    #[test]
     fn a_budget_too_small_for_its_links_is_refused_with_what_it_needs() {
         let budget = LinkBudget {
-            ingest_bytes_max: 100 << 20,
+            ingest_bytes_max: 40 << 20,
             links_max: 200,
         };
         let error = budget.check().unwrap_err();
-        assert!(
-            error.needed > 200 << 20 && error.to_string().contains("200 links"),
-            "{error}"
+        assert_eq!(
+            error.to_string(),
+            "200 links need 52428800 bytes of ingest budget at least, it has 41943040; raise \
+             `node.memory_max` or allow fewer links"
         );
+        let (links_max, ingest_bytes_max) = (160, error.ingest_bytes_max);
+        let fewer = LinkBudget {
+            ingest_bytes_max,
+            links_max,
+        };
+        assert!(fewer.check().is_ok(), "{error}");
+    }
+
+    #[test]
+    fn one_frame_of_any_size_fits_the_smallest_budget() {
+        let links_max = 1;
+        for (ingest_bytes_max, fits) in [(1 << 20, false), (4 << 20, true)] {
+            let budget = LinkBudget {
+                ingest_bytes_max,
+                links_max,
+            };
+            assert_eq!(budget.check().is_ok(), fits, "{ingest_bytes_max}");
+            assert!(budget.pool_bytes() >= FRAME_BYTES_MAX);
+            assert!(budget.inbox_bytes() >= FRAME_BYTES_MAX);
+        }
     }
 }

@@ -15,7 +15,7 @@ mod pulse;
 mod quic;
 mod stall;
 mod statistics;
-mod waiting;
+pub(crate) mod waiting;
 
 pub use backoff::{BACKOFF_MAX, BACKOFF_MIN, backoff};
 pub use close::{CloseCode, Closed};

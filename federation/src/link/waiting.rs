@@ -11,7 +11,7 @@ use ocelli_model::clock::Clock;
 use tokio::sync::Notify;
 
 /// Looks after each ring until `look` answers something.
-pub(super) async fn wait_for<T>(changed: &Notify, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn wait_for<T>(changed: &Notify, mut look: impl FnMut() -> Option<T>) -> T {
     loop {
         let mut ring = pin!(changed.notified());
         ring.as_mut().enable();

@@ -22,7 +22,7 @@ use crate::frame::{
 };
 use crate::identity::{SERVER_NAME, SigningRequest, SigningRequestError};
 use crate::link::close::{CloseCode, Closed};
-use crate::link::limits::{HANDSHAKE_MAX, LinkBudget};
+use crate::link::limits::HANDSHAKE_MAX;
 use crate::link::statistics::FrameCounters;
 use crate::link::waiting::within;
 
@@ -30,11 +30,8 @@ use crate::link::waiting::within;
 const CHAIN_BYTES_MAX: usize = 256 << 10;
 /// How long an issuer may take; it may have others before.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
-/// Windows for one small answer.
-const BUDGET: LinkBudget = LinkBudget {
-    ingest_bytes_max: 2 << 20,
-    links_max: 1,
-};
+/// Window for one small answer.
+const WINDOW_BYTES: u64 = 1 << 20;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +114,7 @@ pub async fn ask_to_sign(
         kind: RequestKind::SignCertificate,
         body: request.encode()?.expose().clone(),
     })?;
-    let config = client_config(tls, BUDGET)?;
+    let config = client_config(tls, WINDOW_BYTES)?;
     let refused = |reason: String| AskError::Address { address, reason };
     let here = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),

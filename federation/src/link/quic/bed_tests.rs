@@ -244,8 +244,7 @@ pub(crate) fn hello_of(uri: &str) -> Hello {
 impl Raw {
     /// Dials without a word.
     pub(crate) async fn dial(card: &Card, address: SocketAddr) -> Self {
-        let budget = Wanted::default().budget;
-        let config = super::transport::client_config(&card.client(), budget).unwrap();
+        let config = super::transport::client_config(&card.client(), 1 << 20).unwrap();
         let endpoint = quinn::Endpoint::client(loopback(0)).unwrap();
         let connecting = endpoint.connect_with(config, address, SERVER_NAME).unwrap();
         let connection = connecting.await.unwrap();
@@ -285,8 +284,7 @@ pub(crate) struct RawServer {
 
 impl RawServer {
     pub(crate) fn open(card: &Card) -> Self {
-        let budget = Wanted::default().budget;
-        let config = super::transport::server_config(&card.server(), budget).unwrap();
+        let config = super::transport::server_config(&card.server()).unwrap();
         let endpoint = quinn::Endpoint::server(config, loopback(0)).unwrap();
         let address = endpoint.local_addr().unwrap();
         Self {

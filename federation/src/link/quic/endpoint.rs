@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ocelli_model::clock::{Clock, Monotonic};
 use parking_lot::Mutex;
-use quinn::{Endpoint, Incoming, TokioRuntime, VarInt};
+use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,8 +24,11 @@ use super::guard::{Guard, GuardedLinks, end_if_refused};
 use super::handshake::{DialFacts, GreetError, Greeting, NodeFacts};
 use super::link::{LinkCore, QuicLink};
 use super::reception::{Offer, Reception};
+use super::shares::Shares;
 use super::signing::{SigningDoor, Signings};
-use super::transport::{RESET_KEY_BYTES, TlsError, client_config, endpoint_config, server_config};
+use super::transport::{
+    RESET_KEY_BYTES, TlsError, accepted, client_config, endpoint_config, server_config,
+};
 use crate::identity::{IdentityStore, PeerIdentity, SERVER_NAME};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::limits::{BudgetError, HANDSHAKE_MAX, LinkBudget, OFFERS_MAX};
@@ -136,7 +139,9 @@ pub struct Offers(mpsc::Receiver<Offer>);
 struct EndpointCore {
     endpoint: Endpoint,
     node: Arc<NodeFacts>,
-    budget: LinkBudget,
+    shares: Arc<Shares>,
+    /// For handshakes to come.
+    server: Mutex<ServerConfig>,
     clock: Arc<dyn Clock>,
     admission: Arc<Admission>,
     links: Arc<LinkList>,
@@ -161,9 +166,10 @@ impl MeshEndpoint {
         let address = options.address;
         let refused = |source| OpenEndpointError::Socket { address, source };
         let socket = bind(address).map_err(refused)?;
+        let server = server_config(tls)?;
         let endpoint = Endpoint::new(
             endpoint_config(&options.reset_key),
-            Some(server_config(tls, budget)?),
+            Some(server.clone()),
             socket,
             Arc::new(TokioRuntime),
         )
@@ -172,7 +178,8 @@ impl MeshEndpoint {
         let core = Arc::new(EndpointCore {
             endpoint,
             node: Arc::new(options.node),
-            budget,
+            shares: Shares::new(budget),
+            server: Mutex::new(server),
             clock: options.clock,
             admission: Admission::new(links_max, options.links_per_address_max),
             links: Arc::default(),
@@ -197,7 +204,8 @@ impl MeshEndpoint {
     /// # Errors
     /// [`TlsError`]; the former one stays in use.
     pub fn set_server_tls(&self, tls: &rustls::ServerConfig) -> Result<(), TlsError> {
-        let config = server_config(tls, self.core.budget)?;
+        let config = server_config(tls)?;
+        *self.core.server.lock() = config.clone();
         self.core.endpoint.set_server_config(Some(config));
         Ok(())
     }
@@ -213,7 +221,8 @@ impl MeshEndpoint {
         facts: DialFacts,
     ) -> Result<Arc<QuicLink>, DialError> {
         let core = &self.core;
-        let config = client_config(tls, core.budget)?;
+        let share = core.shares.take();
+        let config = client_config(tls, share.window())?;
         let connecting = core.endpoint.connect_with(config, address, SERVER_NAME);
         let connecting = connecting.map_err(|source| DialError::Address { address, source })?;
         let connection = match within(&*core.clock, HANDSHAKE_MAX, connecting).await {
@@ -229,10 +238,9 @@ impl MeshEndpoint {
         let greeting = Greeting {
             node: &core.node,
             clock: &core.clock,
-            inbox_bytes: core.budget.inbox_bytes(),
             guard: &core.guard,
         };
-        let greeted = greeting.dial(connection, facts).await;
+        let greeted = greeting.dial(connection, (facts, share)).await;
         let (link, link_core) = greeted.map_err(|source| DialError::Greet { address, source })?;
         core.links.add(&link_core);
         // Trust may have changed since the handshake.
@@ -432,7 +440,10 @@ async fn greet(
     offers: mpsc::Sender<Offer>,
 ) {
     let address = incoming.remote_address();
-    let Ok(connecting) = incoming.accept() else {
+    let share = core.shares.take();
+    let mut config = core.server.lock().clone();
+    config.transport_config(accepted(share.window()));
+    let Ok(connecting) = incoming.accept_with(Arc::new(config)) else {
         return;
     };
     let connection = match within(&*core.clock, HANDSHAKE_MAX, connecting).await {
@@ -450,7 +461,7 @@ async fn greet(
     let reception = Reception {
         node: Arc::clone(&core.node),
         clock: Arc::clone(&core.clock),
-        inbox_bytes: core.budget.inbox_bytes(),
+        share,
         register: Arc::new(move |link| {
             links.add(link);
             end_if_refused(link, guard.check(&link.connection));

@@ -17,6 +17,7 @@ use super::closing;
 use super::guard::Guard;
 use super::link::{Established, LinkCore, QuicLink};
 use super::reader::{FrameReader, Head, ReadFrameError};
+use super::shares::LinkShare;
 use super::streams::closed_of_write;
 use crate::frame::{
     Control, Features, FrameError, FrameKind, Hello, RefuseCode, Role, VersionRange, Welcome,
@@ -102,7 +103,6 @@ pub enum GreetError {
 pub(super) struct Greeting<'a> {
     pub(super) node: &'a NodeFacts,
     pub(super) clock: &'a Arc<dyn Clock>,
-    pub(super) inbox_bytes: usize,
     pub(super) guard: &'a Arc<Guard>,
 }
 
@@ -111,9 +111,9 @@ impl Greeting<'_> {
     pub(super) async fn dial(
         &self,
         connection: Connection,
-        facts: DialFacts,
+        words: (DialFacts, LinkShare),
     ) -> Result<(Arc<QuicLink>, Arc<LinkCore>), GreetError> {
-        let result = within(&**self.clock, HELLO_MAX, self.greet(&connection, facts)).await;
+        let result = within(&**self.clock, HELLO_MAX, self.greet(&connection, words)).await;
         let error = match result {
             Some(Ok(link)) => return Ok(link),
             Some(Err(error)) => error,
@@ -131,7 +131,7 @@ impl Greeting<'_> {
     async fn greet(
         &self,
         connection: &Connection,
-        facts: DialFacts,
+        (facts, share): (DialFacts, LinkShare),
     ) -> Result<(Arc<QuicLink>, Arc<LinkCore>), GreetError> {
         let peer = identity_of(connection)?;
         let identity = &self.node.identity;
@@ -172,7 +172,7 @@ impl Greeting<'_> {
             counters,
             clock: Arc::clone(self.clock),
             place: None,
-            inbox_bytes: self.inbox_bytes,
+            share,
             guard: Arc::clone(self.guard),
         };
         Ok(QuicLink::start(established, send, reader))

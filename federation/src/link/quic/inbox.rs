@@ -1,14 +1,15 @@
 //! Frames that were read and wait for the link's user.
 //!
-//! Does: bound their bytes over all streams of a link, let urgent streams in first, answer them in
-//! the order of urgency. Does not: read streams.
+//! Does: bound their bytes over all streams of a link, and over all links by a pool, let urgent
+//! streams in first, answer them in the order of urgency. Does not: read streams.
 //! In: a place asked for before a payload is allocated, then the frame. Out: frames, then the end.
 //! Full: the reader waits, the stream's window fills, the peer's sender waits.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::frame::{Channel, Frame};
 use crate::link::close::Closed;
@@ -23,6 +24,8 @@ pub(super) const CONTROL_QUEUE: usize = 0;
 #[derive(Debug)]
 pub(super) struct Inbox {
     bytes_max: usize,
+    /// Places of the frames of all links, one a byte.
+    pool: Arc<Semaphore>,
     state: Mutex<State>,
     /// Rings after each change.
     changed: Notify,
@@ -35,6 +38,8 @@ struct State {
     queues: [VecDeque<(usize, Frame)>; QUEUES],
     /// Of frames and of places given out.
     bytes: usize,
+    /// Of them, what was taken from the pool.
+    pooled: usize,
     is_waiting: [bool; QUEUES],
     end: Option<Closed>,
 }
@@ -45,19 +50,41 @@ pub(super) fn queue_of(channel: Channel) -> usize {
 }
 
 impl Inbox {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(super) fn new(bytes_max: usize, pool: Arc<Semaphore>) -> Self {
         Self {
             bytes_max,
+            pool,
             state: Mutex::default(),
             changed: Notify::new(),
             over: Notify::new(),
         }
     }
 
-    /// Waits for room; one frame always has room where nothing else waits. The reader of a queue
-    /// asks for one place at a time. `Err`: the link has ended.
+    /// Waits for room here, then in the pool of all links; one frame always has room here where
+    /// nothing else waits. The reader of a queue asks for one place at a time. `Err`: the link has
+    /// ended.
     pub(super) async fn reserve(&self, queue: usize, bytes: usize) -> Result<(), Closed> {
-        wait_for(&self.changed, || self.try_reserve(queue, bytes)).await
+        wait_for(&self.changed, || self.try_reserve(queue, bytes)).await?;
+        // A frame is far smaller than either.
+        let places = u32::try_from(bytes).unwrap_or(u32::MAX);
+        tokio::select! {
+            biased;
+            taken = self.pool.acquire_many(places) => {
+                if let Ok(taken) = taken {
+                    taken.forget();
+                    self.state.lock().pooled += bytes;
+                }
+                Ok(())
+            }
+            closed = self.closed() => Err(closed),
+        }
+    }
+
+    fn give_back(&self, state: &mut State, bytes: usize) {
+        state.bytes = state.bytes.saturating_sub(bytes);
+        let pooled = bytes.min(state.pooled);
+        state.pooled -= pooled;
+        self.pool.add_permits(pooled);
     }
 
     fn try_reserve(&self, queue: usize, bytes: usize) -> Option<Result<(), Closed>> {
@@ -88,9 +115,7 @@ impl Inbox {
 
     /// Gives a reserved place back: the frame is not for the link's user.
     pub(super) fn release(&self, bytes: usize) {
-        let mut state = self.state.lock();
-        state.bytes = state.bytes.saturating_sub(bytes);
-        drop(state);
+        self.give_back(&mut self.state.lock(), bytes);
         self.changed.notify_waiters();
     }
 
@@ -107,7 +132,7 @@ impl Inbox {
         let mut state = self.state.lock();
         let next = state.queues.iter_mut().find_map(VecDeque::pop_front);
         if let Some((bytes, frame)) = next {
-            state.bytes = state.bytes.saturating_sub(bytes);
+            self.give_back(&mut state, bytes);
             let frees = state.is_waiting.contains(&true);
             return Some(Ok((frame, frees)));
         }
@@ -141,6 +166,12 @@ impl Inbox {
     }
 }
 
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.pool.add_permits(self.state.get_mut().pooled);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -156,9 +187,36 @@ mod tests {
         }
     }
 
+    fn pool() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(10_000))
+    }
+
+    #[tokio::test]
+    async fn frames_of_all_links_share_the_pool_and_an_ended_link_gives_its_part_back() {
+        let pool = Arc::new(Semaphore::new(100));
+        let (slow, other) = (
+            Inbox::new(1_000, Arc::clone(&pool)),
+            Inbox::new(1_000, Arc::clone(&pool)),
+        );
+        slow.reserve(3, 60).await.unwrap();
+        slow.push(3, 60, block(Channel::Backfill, "b"));
+        slow.reserve(3, 30).await.unwrap();
+        let mut waiting = Box::pin(other.reserve(2, 50));
+        assert!(poll!(&mut waiting).is_pending());
+        slow.pop().await.unwrap();
+        waiting.await.unwrap();
+        let mut ended = Box::pin(other.reserve(2, 70));
+        assert!(poll!(&mut ended).is_pending());
+        let closed = Closed::here(CloseCode::Lost, "gone");
+        other.end(closed.clone());
+        assert_eq!(ended.await, Err(closed));
+        drop((slow, other));
+        assert_eq!(pool.available_permits(), 100);
+    }
+
     #[tokio::test]
     async fn the_urgent_reader_gets_the_room_that_frees() {
-        let inbox = Inbox::new(100);
+        let inbox = Inbox::new(100, pool());
         inbox.reserve(3, 90).await.unwrap();
         let mut backfill = Box::pin(inbox.reserve(3, 90));
         let mut live = Box::pin(inbox.reserve(2, 90));
@@ -172,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_frame_above_the_limit_passes_alone() {
-        let inbox = Inbox::new(10);
+        let inbox = Inbox::new(10, pool());
         inbox.reserve(1, 1_000).await.unwrap();
         let mut second = Box::pin(inbox.reserve(1, 1));
         assert!(poll!(&mut second).is_pending());
@@ -183,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_comes_after_what_had_come_and_frees_the_readers() {
-        let inbox = Inbox::new(10);
+        let inbox = Inbox::new(10, pool());
         inbox.reserve(2, 10).await.unwrap();
         inbox.push(2, 10, block(Channel::Live, "l"));
         let mut waiting = Box::pin(inbox.reserve(2, 10));

@@ -25,6 +25,7 @@ use super::inbox::Inbox;
 use super::outbox::{Outbox, Outgoing};
 use super::reader::FrameReader;
 use super::request::{IncomingRequest, RequestError, RequestLimits, RequestStream};
+use super::shares::LinkShare;
 use super::streams;
 use crate::frame::{
     Channel, Control, Frame, FrameError, FrameKind, Hello, Request, Welcome, encode_control,
@@ -66,7 +67,7 @@ pub(super) struct LinkCore {
     writers_open: AtomicUsize,
     writer_ended: Notify,
     /// Given back when the link ends.
-    place: Mutex<Option<Admitted>>,
+    place: Mutex<Option<(LinkShare, Option<Admitted>)>>,
 }
 
 /// What the handshake leaves to a link.
@@ -79,7 +80,7 @@ pub(super) struct Established {
     pub(super) counters: Arc<FrameCounters>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) place: Option<Admitted>,
-    pub(super) inbox_bytes: usize,
+    pub(super) share: LinkShare,
     pub(super) guard: Arc<Guard>,
 }
 
@@ -90,11 +91,12 @@ impl QuicLink {
         control: SendStream,
         reader: FrameReader,
     ) -> (Arc<Self>, Arc<LinkCore>) {
+        let share = established.share;
         let core = Arc::new(LinkCore {
             connection: established.connection,
             side: established.side,
             peer: established.peer,
-            inbox: Inbox::new(established.inbox_bytes),
+            inbox: Inbox::new(share.inbox_bytes(), share.pool()),
             control: Outbox::default(),
             channels: Default::default(),
             channels_open: AtomicU8::new(0),
@@ -109,7 +111,7 @@ impl QuicLink {
             requested: Notify::new(),
             writers_open: AtomicUsize::new(0),
             writer_ended: Notify::new(),
-            place: Mutex::new(established.place),
+            place: Mutex::new(Some((share, established.place))),
         });
         streams::start(&core, control, reader);
         (Arc::new(Self(Arc::clone(&core))), core)

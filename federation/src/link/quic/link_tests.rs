@@ -10,6 +10,7 @@ use ocelli_bus::limits::BLOCK_BYTES_MAX;
 use ocelli_bus::record::Seq;
 
 use super::bed::*;
+use super::shares::Shares;
 use super::*;
 use crate::frame::{
     Channel, Control, Frame, FrameKind, RefuseCode, Request, RequestKind, Role, Trailer,
@@ -434,7 +435,8 @@ async fn what_waits_for_a_user_that_does_not_receive_is_bounded() {
     let (_, mut region, site) = two_nodes();
     let (down, up) = linked(&mut region, &site).await;
     let budget = Wanted::default().budget;
-    let share = budget.inbox_bytes() as u64 + budget.receive_window();
+    let window = Shares::new(budget).take().window();
+    let share = budget.inbox_bytes() as u64 + window;
     let size = 100_000;
     let mut sent = 0_u64;
     loop {

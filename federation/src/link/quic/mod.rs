@@ -16,6 +16,7 @@ mod outbox;
 mod reader;
 mod reception;
 mod request;
+mod shares;
 mod signing;
 mod streams;
 mod transport;

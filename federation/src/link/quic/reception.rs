@@ -17,6 +17,7 @@ use super::guard::Guard;
 use super::handshake::{NodeFacts, first_control, first_head, identity_of, write};
 use super::link::{Established, LinkCore, QuicLink};
 use super::reader::{FrameReader, ReadFrameError};
+use super::shares::LinkShare;
 use super::signing::{Asking, SigningDoor, read_request};
 use crate::frame::{Control, Features, FrameError, FrameKind, Hello, RefuseCode, Request, Welcome};
 use crate::identity::{NodeIdentity, PeerIdentity, Verdict, may_link};
@@ -56,7 +57,7 @@ pub struct Offer {
 pub(super) struct Reception {
     pub(super) node: Arc<NodeFacts>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) inbox_bytes: usize,
+    pub(super) share: LinkShare,
     pub(super) register: Register,
     pub(super) guard: Arc<Guard>,
     /// Where requests for certificates go, if anybody signs.
@@ -261,7 +262,7 @@ impl Offer {
             counters: self.counters,
             clock: reception.clock,
             place: Some(self.place),
-            inbox_bytes: reception.inbox_bytes,
+            share: reception.share,
             guard: reception.guard,
         };
         let (link, core) = QuicLink::start(established, self.send, self.reader);

@@ -1,7 +1,7 @@
 //! Settings of QUIC and TLS that every connection has.
 //!
 //! Does: turn limits and a budget into quinn's configurations. Does not: open sockets.
-//! In: [`LinkBudget`], TLS configurations of `identity`, the key for stateless resets.
+//! In: the window of a link, TLS configurations of `identity`, the key for stateless resets.
 //! Out: configurations of an endpoint, of its server side and of a dial.
 //! Whatever a TLS configuration says, ALPN is `ocelli/1` and early data, which can be replayed, is
 //! off.
@@ -15,8 +15,8 @@ use ring::hmac;
 
 use crate::identity::ALPN;
 use crate::link::limits::{
-    IDLE_MAX, INCOMING_BYTES_MAX, INCOMING_MAX, KEEP_ALIVE, LinkBudget, REQUESTS_MAX,
-    SEND_WINDOW_ACCEPTOR, SEND_WINDOW_DIALLER,
+    IDLE_MAX, INCOMING_BYTES_MAX, INCOMING_MAX, KEEP_ALIVE, REQUESTS_MAX, SEND_WINDOW_ACCEPTOR,
+    SEND_WINDOW_DIALLER, STREAM_WINDOW_MAX, WINDOW_MIN,
 };
 use crate::link::pulse::BEAT_BYTES;
 
@@ -61,37 +61,39 @@ pub(super) fn endpoint_config(reset_key: &[u8; RESET_KEY_BYTES]) -> EndpointConf
 }
 
 /// The accepting side.
-pub(super) fn server_config(
-    tls: &rustls::ServerConfig,
-    budget: LinkBudget,
-) -> Result<ServerConfig, TlsError> {
+pub(super) fn server_config(tls: &rustls::ServerConfig) -> Result<ServerConfig, TlsError> {
     let mut tls = tls.clone();
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.max_early_data_size = 0;
     let crypto = QuicServerConfig::try_from(Arc::new(tls))?;
-    let mut transport = transport(budget);
-    // Channels of blocks come from the dialler alone.
-    transport.max_concurrent_uni_streams(VarInt::from_u32(3));
-    transport.max_concurrent_bidi_streams(VarInt::from_u32(1 + REQUESTS_MAX));
-    transport.send_window(SEND_WINDOW_ACCEPTOR);
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport));
+    config.transport_config(accepted(WINDOW_MIN));
     config.max_incoming(INCOMING_MAX);
     config.incoming_buffer_size(INCOMING_BYTES_MAX / INCOMING_MAX as u64);
     config.incoming_buffer_size_total(INCOMING_BYTES_MAX);
     Ok(config)
 }
 
-/// The dialling side.
+/// What holds of a connection that was accepted and may hold `bytes` of what comes.
+pub(super) fn accepted(bytes: u64) -> Arc<TransportConfig> {
+    let mut transport = transport(bytes);
+    // Channels of blocks come from the dialler alone.
+    transport.max_concurrent_uni_streams(VarInt::from_u32(3));
+    transport.max_concurrent_bidi_streams(VarInt::from_u32(1 + REQUESTS_MAX));
+    transport.send_window(SEND_WINDOW_ACCEPTOR);
+    Arc::new(transport)
+}
+
+/// The dialling side, of a connection that may hold `bytes` of what comes.
 pub(super) fn client_config(
     tls: &rustls::ClientConfig,
-    budget: LinkBudget,
+    bytes: u64,
 ) -> Result<ClientConfig, TlsError> {
     let mut tls = tls.clone();
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.enable_early_data = false;
     let crypto = QuicClientConfig::try_from(Arc::new(tls))?;
-    let mut transport = transport(budget);
+    let mut transport = transport(bytes);
     transport.max_concurrent_uni_streams(VarInt::from_u32(0));
     transport.max_concurrent_bidi_streams(VarInt::from_u32(REQUESTS_MAX));
     transport.send_window(SEND_WINDOW_DIALLER);
@@ -100,14 +102,15 @@ pub(super) fn client_config(
     Ok(config)
 }
 
-fn transport(budget: LinkBudget) -> TransportConfig {
+/// A stream has half of the connection's window: one that nobody reads does not hold the others up.
+fn transport(bytes: u64) -> TransportConfig {
     let mut config = TransportConfig::default();
     // Both limits are constants far below QUIC's own.
     let idle = IdleTimeout::try_from(IDLE_MAX).ok();
     config.max_idle_timeout(idle);
     config.keep_alive_interval(Some(KEEP_ALIVE));
-    config.stream_receive_window(window(budget.stream_receive_window()));
-    config.receive_window(window(budget.receive_window()));
+    config.stream_receive_window(window((bytes / 2).min(STREAM_WINDOW_MAX)));
+    config.receive_window(window(bytes));
     // Beats only; a peer that floods them only loses its own.
     config.datagram_receive_buffer_size(Some(BEATS_WAITING * BEAT_BYTES));
     config.datagram_send_buffer_size(BEATS_WAITING * BEAT_BYTES);
