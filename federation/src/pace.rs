@@ -95,11 +95,6 @@ impl Bucket {
         self.tokens > 0
     }
 
-    /// Its rate.
-    pub(crate) fn rate(&self) -> u64 {
-        self.bytes_per_second
-    }
-
     /// Bytes that were taken and are not earned yet.
     pub(crate) fn debt(&self) -> u64 {
         u64::try_from(-self.tokens / 1_000_000).unwrap_or(0)
@@ -111,9 +106,81 @@ impl Bucket {
     }
 }
 
+/// The stated rate of an origin: live blocks may use all of it, backfill what live blocks leave.
+#[derive(Debug)]
+pub(crate) struct RateShare {
+    /// Paid by live blocks alone: what backfill took never holds them up.
+    live: Bucket,
+    /// Paid by all.
+    all: Bucket,
+}
+
+impl RateShare {
+    pub(crate) fn new(bytes_per_second: u64, now: Monotonic) -> Self {
+        Self {
+            live: Bucket::new(bytes_per_second, now),
+            all: Bucket::new(bytes_per_second, now),
+        }
+    }
+
+    /// Whether a block may go now.
+    pub(crate) fn is_open(&mut self, is_live: bool, now: Monotonic) -> bool {
+        self.bucket(is_live).is_open(now)
+    }
+
+    /// Bytes that are above the rate now.
+    pub(crate) fn debt(&mut self, is_live: bool) -> u64 {
+        self.bucket(is_live).debt()
+    }
+
+    /// Takes bytes, into debt if there are none.
+    pub(crate) fn take(&mut self, is_live: bool, bytes: u64) {
+        self.all.take(bytes);
+        if is_live {
+            self.live.take(bytes);
+        }
+    }
+
+    /// Its rate.
+    pub(crate) fn rate(&self) -> u64 {
+        self.all.bytes_per_second
+    }
+
+    fn bucket(&mut self, is_live: bool) -> &mut Bucket {
+        match is_live {
+            true => &mut self.live,
+            false => &mut self.all,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backfill_never_takes_what_live_blocks_need_and_gets_what_they_leave() {
+        let mut share = RateShare::new(1_000, at(0));
+        share.take(false, 9_000);
+        assert!(!share.is_open(false, at(0)) && share.is_open(true, at(0)));
+        let mut sent = [0, 0];
+        // 500 B live a second, as much backfill as may go: both together come to the rate.
+        for second in 10..110 {
+            share.take(true, 500);
+            sent[0] += 500;
+            while share.is_open(false, at(second * 1_000)) {
+                share.take(false, 100);
+                sent[1] += 100;
+            }
+            assert!(share.is_open(true, at(second * 1_000)), "second {second}");
+        }
+        assert!((49_000..=51_500).contains(&sent[1]), "{sent:?}");
+        // Live alone at the rate leaves nothing.
+        for second in 110..130 {
+            share.take(true, 1_000);
+            assert!(!share.is_open(false, at(second * 1_000)) || second == 110);
+        }
+    }
 
     fn at(ms: u64) -> Monotonic {
         Monotonic(ms * 1_000_000)

@@ -221,6 +221,12 @@ events! {
     IngestRefused "ingest_refused" Error of(peer)
         { peer: String, reason: String, of_origin: String, blocks: u64, detail: String }
         "{blocks} blocks of origin {of_origin} from {peer} were refused ({reason}): {detail}";
+    /// A neighbour sends more of an origin than its share.
+    OriginThrottled "origin_throttled" Warning of(of_origin)
+        { of_origin: String, peer: String, bytes_per_second: u64 }
+        "origin {of_origin} from {peer} has reached its share of {bytes_per_second} bytes/s; what \
+         it measures goes first, the rest waits on its disk: raise samples_per_second of its \
+         [[origin]], or poll less there";
     /// A neighbour did not take what this node sent.
     RecordsRefused "records_refused" Error of(link)
         {

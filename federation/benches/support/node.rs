@@ -133,6 +133,7 @@ impl Node {
             quota_of,
             watch: Arc::new(audits),
             roster: Arc::default(),
+            held_bytes_max: 64 << 20,
         });
         Arc::new(Self {
             who,

@@ -72,6 +72,12 @@ impl RefusedReason {
     pub fn needs_a_person(self) -> bool {
         !self.is_transient() || self == Self::SecondGeneration
     }
+
+    /// Whether who refuses writes an event: a person is needed, or set the limit.
+    #[must_use]
+    pub fn is_audited(self) -> bool {
+        self.needs_a_person() || self == Self::Quota
+    }
 }
 
 /// What the acceptor holds durably of a stream.

@@ -16,7 +16,7 @@ use ocelli_model::clock::Monotonic;
 
 use super::types::{Arrived, BlockNumber, IngestEffect, IngestInput, IngestPolicy};
 use crate::frame::{Channel, RefusedReason};
-use crate::pace::Bucket;
+use crate::pace::RateShare;
 
 /// Data of a link that wait for definitions, bytes.
 pub const HELD_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -41,6 +41,13 @@ struct Tally {
     reported: Option<Monotonic>,
 }
 
+/// An origin with a rate.
+#[derive(Debug)]
+struct Limited {
+    share: RateShare,
+    told: Option<Monotonic>,
+}
+
 /// The state machine of one link's ingest.
 #[derive(Debug, Default)]
 pub struct IngestCore {
@@ -53,7 +60,7 @@ pub struct IngestCore {
     definitions: BTreeMap<OriginId, Seq>,
     /// Backfill of a stream goes on here after a refusal: what is behind would come out of order.
     resume_at: BTreeMap<StreamId, Seq>,
-    quotas: BTreeMap<OriginId, Bucket>,
+    quotas: BTreeMap<OriginId, Limited>,
     heads: BTreeSet<StreamId>,
     refused: BTreeMap<RefusedReason, Tally>,
 }
@@ -99,9 +106,15 @@ impl IngestCore {
                     out.push(IngestEffect::Durable { stream, range });
                 }
             }
+            IngestInput::Quota { origin, quota } => self.limit(origin, quota.rate(), now, out),
             IngestInput::Tick => self.tick(now, out),
         }
         effects
+    }
+
+    /// Origins that have a rate.
+    pub fn limited(&self) -> impl Iterator<Item = OriginId> + '_ {
+        self.quotas.keys().copied()
     }
 
     /// Blocks refused so far, by reason.
@@ -178,6 +191,32 @@ impl IngestCore {
         Ok(())
     }
 
+    /// Follows the rate of an origin; the dialler hears of each change.
+    fn limit(
+        &mut self,
+        origin: OriginId,
+        rate: Option<u64>,
+        now: Monotonic,
+        out: &mut Vec<IngestEffect>,
+    ) {
+        let before = self.quotas.get(&origin).map(|known| known.share.rate());
+        if before == rate {
+            return;
+        }
+        match rate {
+            Some(rate) => {
+                let share = RateShare::new(rate, now);
+                self.quotas.insert(origin, Limited { share, told: None });
+            }
+            None => drop(self.quotas.remove(&origin)),
+        }
+        let bytes_per_second = rate;
+        out.push(IngestEffect::Throttle {
+            origin,
+            bytes_per_second,
+        });
+    }
+
     fn check_quota(
         &mut self,
         arrived: &Arrived,
@@ -185,28 +224,30 @@ impl IngestCore {
         out: &mut Vec<IngestEffect>,
     ) -> Result<(), (RefusedReason, String)> {
         let origin = arrived.stream.origin;
-        let Some(rate) = arrived.quota.rate() else {
+        self.limit(origin, arrived.quota.rate(), now, out);
+        let Some(limited) = self.quotas.get_mut(&origin) else {
             return Ok(());
         };
-        let known = self.quotas.get(&origin);
-        if known.is_none_or(|bucket| bucket.rate() != rate) {
-            self.quotas.insert(origin, Bucket::new(rate, now));
-            out.push(IngestEffect::Throttle {
-                origin,
-                bytes_per_second: rate,
-            });
-        }
-        let Some(bucket) = self.quotas.get_mut(&origin) else {
-            return Ok(());
-        };
-        let is_open = bucket.is_open(now);
+        let is_live = arrived.channel == Channel::Live;
+        let rate = limited.share.rate();
+        let is_open = limited.share.is_open(is_live, now);
+        let most = rate.saturating_mul(QUOTA_DEBT_SECONDS);
         // Definitions and the little that says why there is no data are never shed for a rate.
-        let is_shed = !is_open && bucket.debt() > rate.saturating_mul(QUOTA_DEBT_SECONDS);
+        let is_shed = !is_open && limited.share.debt(is_live) > most;
         if is_shed && arrived.stream.lane == Lane::Data {
             let text = format!("origin {origin} is above {rate} bytes/s; see [[origin]]");
             return Err((RefusedReason::Quota, text));
         }
-        bucket.take(arrived.bytes);
+        let is_due = |told| now.since(told) >= REPORT_EVERY;
+        if !is_open && limited.told.is_none_or(is_due) {
+            limited.told = Some(now);
+            let bytes_per_second = rate;
+            out.push(IngestEffect::Reached {
+                origin,
+                bytes_per_second,
+            });
+        }
+        limited.share.take(is_live, arrived.bytes);
         Ok(())
     }
 
@@ -222,7 +263,8 @@ impl IngestCore {
     }
 
     fn hold(&mut self, arrived: Arrived, now: Monotonic, out: &mut Vec<IngestEffect>) {
-        if self.held_bytes + arrived.bytes > HELD_BYTES_MAX {
+        let is_full = self.held_bytes + arrived.bytes > HELD_BYTES_MAX;
+        if is_full || arrived.bytes > arrived.held_room {
             self.refuse_early(arrived, now, out);
             return;
         }
@@ -355,7 +397,7 @@ impl IngestCore {
         let is_due = tally
             .reported
             .is_none_or(|last| now.since(last) >= REPORT_EVERY);
-        if is_due && reason.needs_a_person() {
+        if is_due && reason.is_audited() {
             let count = std::mem::take(&mut tally.unreported);
             tally.reported = Some(now);
             let (origin, detail) = (stream.origin, detail.clone());

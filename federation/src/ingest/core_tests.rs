@@ -27,6 +27,7 @@ fn data(block: u64, channel: Channel, first: u64, last: u64) -> Arrived {
         is_held: false,
         definitions_to: Seq(0),
         highest: Seq(0),
+        held_room: u64::MAX,
         quota: OriginQuota::default(),
     }
 }
@@ -51,7 +52,10 @@ fn said(effects: Vec<IngestEffect>) -> Vec<String> {
         IngestEffect::Refuse { range, reason, .. } => format!("refuse {} {reason:?}", range.first),
         IngestEffect::Throttle {
             bytes_per_second, ..
-        } => format!("rate {bytes_per_second}"),
+        } => format!("rate {bytes_per_second:?}"),
+        IngestEffect::Reached {
+            bytes_per_second, ..
+        } => format!("reached {bytes_per_second}"),
         IngestEffect::Audit { reason, count, .. } => format!("audit {reason:?} {count}"),
     };
     effects.into_iter().map(text).collect()
@@ -171,6 +175,22 @@ fn what_waits_for_definitions_is_bounded_in_bytes() {
 }
 
 #[test]
+fn what_waits_for_definitions_is_bounded_over_all_links_too() {
+    let mut bench = bench();
+    let needy = |block, held_room| Arrived {
+        needs_def: Seq(1),
+        held_room,
+        ..data(block, Channel::Live, block, block)
+    };
+    assert_eq!(bench.arrived(0, needy(1, 1_000)), [""; 0]);
+    assert_eq!(bench.0.held_bytes(), 1_000);
+    assert_eq!(
+        bench.arrived(0, needy(2, 999)),
+        ["drop 2", "refuse 2 NeedsDefinitions"]
+    );
+}
+
+#[test]
 fn backfill_goes_on_where_it_was_refused_so_that_it_ascends() {
     let mut bench = bench();
     let reason = RefusedReason::Busy;
@@ -214,7 +234,7 @@ fn a_live_block_behind_a_newer_one_counts_as_backfill() {
 }
 
 #[test]
-fn an_origin_above_its_share_is_told_its_rate_and_then_refused() {
+fn an_origin_above_its_share_is_told_its_rate_and_then_refused_and_both_are_told() {
     let quota = OriginQuota {
         samples_per_second: Some(250),
         bytes_per_second: Some(5_000),
@@ -224,27 +244,89 @@ fn an_origin_above_its_share_is_told_its_rate_and_then_refused() {
         quota,
         ..data(block, Channel::Live, block, block)
     };
-    assert_eq!(bench.arrived(0, greedy(1)), ["rate 1000", "accept 1"]);
-    for block in 2..=12 {
+    assert_eq!(bench.arrived(0, greedy(1)), ["rate Some(1000)", "accept 1"]);
+    assert_eq!(bench.arrived(0, greedy(2)), ["reached 1000", "accept 2"]);
+    for block in 3..=12 {
         assert_eq!(bench.arrived(0, greedy(block)), [format!("accept {block}")]);
     }
-    assert_eq!(bench.arrived(0, greedy(13)), ["drop 13", "refuse 13 Quota"]);
+    let refused = ["drop 13", "audit Quota 1", "refuse 13 Quota"];
+    assert_eq!(bench.arrived(0, greedy(13)), refused);
+    assert_eq!(
+        bench.arrived(0, greedy(14)),
+        ["drop 14", "refuse 14 Quota"],
+        "one event a minute"
+    );
     let defs = Arrived {
         quota,
-        ..definitions(14, 1, 1)
+        ..definitions(15, 1, 1)
     };
     assert_eq!(
         bench.arrived(0, defs),
-        ["accept 14"],
+        ["accept 15"],
         "definitions are never shed"
     );
-    assert_eq!(bench.arrived(20_000, greedy(15)), ["accept 15"]);
+    assert_eq!(bench.arrived(20_000, greedy(16)), ["accept 16"]);
     let calm = StreamId::data(OriginId(2));
     let other = Arrived {
         stream: calm,
-        ..data(16, Channel::Live, 1, 1)
+        ..data(17, Channel::Live, 1, 1)
     };
-    assert_eq!(bench.arrived(20_000, other), ["accept 16"]);
+    assert_eq!(bench.arrived(20_000, other), ["accept 17"]);
+    assert_eq!(
+        bench.arrived(61_000, greedy(18)),
+        ["accept 18"],
+        "it is within its share again"
+    );
+    assert_eq!(
+        bench.arrived(61_000, greedy(19)),
+        ["reached 1000", "accept 19"]
+    );
+}
+
+#[test]
+fn backfill_above_the_share_is_refused_and_live_blocks_go_on() {
+    let quota = OriginQuota {
+        samples_per_second: None,
+        bytes_per_second: Some(1_000),
+    };
+    let mut bench = bench();
+    let of = |block, channel| Arrived {
+        quota,
+        ..data(block, channel, block, block)
+    };
+    for block in 1..=12 {
+        bench.arrived(0, of(block, Channel::Backfill));
+    }
+    let refused = ["drop 13", "audit Quota 1", "refuse 13 Quota"];
+    assert_eq!(bench.arrived(0, of(13, Channel::Backfill)), refused);
+    assert_eq!(bench.arrived(0, of(14, Channel::Live)), ["accept 14"]);
+}
+
+#[test]
+fn a_share_that_is_changed_or_lifted_is_told_while_nothing_comes() {
+    let rate = |bytes_per_second| OriginQuota {
+        samples_per_second: None,
+        bytes_per_second,
+    };
+    let mut bench = bench();
+    let first = Arrived {
+        quota: rate(Some(10)),
+        ..data(1, Channel::Live, 1, 1)
+    };
+    assert_eq!(bench.arrived(0, first), ["rate Some(10)", "accept 1"]);
+    assert_eq!(bench.0.limited().collect::<Vec<_>>(), [ORIGIN]);
+    for (ms, bytes_per_second, expected) in [
+        (1, Some(10), vec![]),
+        (2, Some(900), vec!["rate Some(900)"]),
+        (3, None, vec!["rate None"]),
+        (4, None, vec![]),
+    ] {
+        let origin = ORIGIN;
+        let quota = rate(bytes_per_second);
+        let said = bench.on(ms, IngestInput::Quota { origin, quota });
+        assert_eq!(said, expected, "at {ms} ms");
+    }
+    assert_eq!(bench.0.limited().count(), 0);
 }
 
 #[test]

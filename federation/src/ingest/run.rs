@@ -1,80 +1,33 @@
-//! The shell of an ingest: one link, one bus, one core, and what the links of a node share.
+//! The shell of an ingest: one link, one bus, one core.
 //!
 //! Does: turn frames, acknowledgements of the bus and time into inputs, effects into blocks for the
-//! bus and frames. Does not: decide (`core`), judge entries (`inspect`), listen (`link`).
+//! bus and frames. Does not: decide (`core`), judge entries (`inspect`), listen (`link`), hold what
+//! the links of a node share (`node`).
 //! In: an established link of which this node is the acceptor. Out: [`IngestEnd`].
 //! Full: the bus's queue makes this wait, and with it the link, so the sender feels it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ocelli_bus::block::BlockHeader;
 use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
-use ocelli_bus::{
-    AppendError, Bus, Committed, ForeignBlock, IngestError, OriginDescription, SeqRange, SeqRanges,
-};
-use ocelli_model::clock::Clock;
-use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use ocelli_bus::{AppendError, Committed, ForeignBlock, IngestError, SeqRange, SeqRanges};
 use tokio::task::JoinSet;
 
 use super::core::IngestCore;
+use super::elsewhere::Followed;
 use super::judge::Judge;
-use super::roster::Roster;
-use super::types::{Arrived, BlockNumber, IngestEffect, IngestInput, IngestPolicy, OriginQuota};
-use super::watch::IngestWatch;
+use super::node::{Audit, IngestNode};
+use super::types::{Arrived, BlockNumber, IngestEffect, IngestInput, IngestPolicy};
 use crate::frame::{
     Channel, Control, Frame, RefusedBlock, RefusedReason, Role, StreamCoverage, StreamRanges,
 };
-use crate::from_peers::FromPeers;
 use crate::link::{CloseCode, Closed, Link, SendError};
 
 /// How often time is told to the core.
 const TICK: Duration = Duration::from_secs(1);
-/// Commits that a slow link may miss before its sender learns of them by sending them again.
-const STORED_MAX: usize = 4_096;
-
-/// A refusal for good that people and the own origin's events should know of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audit {
-    /// Who sent it, as a URI.
-    pub peer: String,
-    /// Why.
-    pub reason: RefusedReason,
-    /// Whose records.
-    pub origin: OriginId,
-    /// How many blocks since the last time.
-    pub count: u64,
-    /// What the last one was.
-    pub detail: String,
-}
-
-/// What an origin may send, by who it is.
-pub type QuotaOf = dyn Fn(OriginId, Option<&OriginDescription>) -> OriginQuota + Send + Sync;
-
-#[derive(Debug, Clone, Copy)]
-struct Stored {
-    link: u64,
-    stream: StreamId,
-    range: SeqRange,
-}
-
-/// What all ingests of a node share.
-pub struct IngestNode {
-    bus: Arc<Bus>,
-    clock: Arc<dyn Clock>,
-    quota_of: Box<QuotaOf>,
-    watch: Arc<dyn IngestWatch>,
-    from_peers: Arc<FromPeers>,
-    roster: Arc<Roster>,
-    /// Highest seq accepted of each stream, over all links.
-    highest: Mutex<HashMap<StreamId, Seq>>,
-    stored: broadcast::Sender<Stored>,
-    next_link: Mutex<u64>,
-}
-
 /// Why an ingest ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -111,47 +64,14 @@ impl From<SendError> for IngestEnd {
     }
 }
 
-/// What an ingest needs of its node.
-pub struct IngestParts {
-    /// Where blocks are stored.
-    pub bus: Arc<Bus>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// What came from peers; the node's uplinks leave it to them.
-    pub from_peers: Arc<FromPeers>,
-    /// Quotas.
-    pub quota_of: Box<QuotaOf>,
-    /// Hears what is refused and what diallers say of how things stand below.
-    pub watch: Arc<dyn IngestWatch>,
-    /// Which generations of sites are known.
-    pub roster: Arc<Roster>,
-}
-
-impl IngestNode {
-    /// What the links of this node share.
-    #[must_use]
-    pub fn new(parts: IngestParts) -> Arc<Self> {
-        Arc::new(Self {
-            bus: parts.bus,
-            clock: parts.clock,
-            quota_of: parts.quota_of,
-            watch: parts.watch,
-            from_peers: parts.from_peers,
-            roster: parts.roster,
-            highest: Mutex::default(),
-            stored: broadcast::Sender::new(STORED_MAX),
-            next_link: Mutex::default(),
-        })
-    }
-}
-
 /// With whether nothing of the block had been withheld.
 type Answer = (BlockNumber, bool, Result<Committed, AppendError>);
 
 struct Shell {
     node: Arc<IngestNode>,
     link: Arc<dyn Link>,
-    number: u64,
+    /// What became durable over other links.
+    elsewhere: Followed,
     core: IngestCore,
     next_block: u64,
     /// Blocks that wait for definitions, and those that the core just named.
@@ -162,12 +82,19 @@ struct Shell {
     durable: BTreeMap<StreamId, SeqRanges>,
     controls: Vec<Control>,
     end: Option<IngestEnd>,
+    /// Of the node's sum of bytes that wait for definitions, those of this link.
+    held_bytes: u64,
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.node.note_held(self.held_bytes, 0);
+    }
 }
 
 /// Takes what the dialler sends until the link ends.
 pub async fn run_ingest(link: Arc<dyn Link>, node: Arc<IngestNode>) -> IngestEnd {
     let clock = Arc::clone(&node.clock);
-    let mut stored = node.stored.subscribe();
     let mut shell = Shell::new(Arc::clone(&link), node);
     if let Err(error) = shell.tell_coverage().await {
         return error.into();
@@ -177,7 +104,7 @@ pub async fn run_ingest(link: Arc<dyn Link>, node: Arc<IngestNode>) -> IngestEnd
         // Not only when nothing else happens: what waits here too long is refused under load too.
         if clock.monotonic() >= tick_at {
             tick_at = clock.monotonic().after(TICK);
-            shell.on(IngestInput::Tick).await;
+            shell.tick().await;
         }
         if let Err(error) = shell.flush().await {
             return error.into();
@@ -191,6 +118,7 @@ pub async fn run_ingest(link: Arc<dyn Link>, node: Arc<IngestNode>) -> IngestEnd
                 Ok(Frame::Control(Control::Heads(heads))) => {
                     shell.node.watch.heads(&link, &heads);
                     for head in heads {
+                        shell.elsewhere.follow(head.stream);
                         shell.on(IngestInput::Head(head.stream)).await;
                     }
                 }
@@ -201,7 +129,7 @@ pub async fn run_ingest(link: Arc<dyn Link>, node: Arc<IngestNode>) -> IngestEnd
                 Err(closed) => return closed.into(),
             },
             Some(Ok(answer)) = shell.answers.join_next() => shell.answered(answer).await,
-            Ok(one) = stored.recv() => shell.stored_elsewhere(one).await,
+            () = shell.elsewhere.due(&*clock) => shell.stored_elsewhere().await,
             () = clock.sleep_until(tick_at) => {}
         }
     }
@@ -209,15 +137,10 @@ pub async fn run_ingest(link: Arc<dyn Link>, node: Arc<IngestNode>) -> IngestEnd
 
 impl Shell {
     fn new(link: Arc<dyn Link>, node: Arc<IngestNode>) -> Self {
-        let number = {
-            let mut next = node.next_link.lock();
-            *next += 1;
-            *next
-        };
         Self {
+            elsewhere: node.elsewhere.join(),
             node,
             link,
-            number,
             core: IngestCore::new(IngestPolicy::default()),
             next_block: 0,
             blocks: BTreeMap::new(),
@@ -226,6 +149,7 @@ impl Shell {
             durable: BTreeMap::new(),
             controls: Vec::new(),
             end: None,
+            held_bytes: 0,
         }
     }
 
@@ -266,6 +190,15 @@ impl Shell {
         Ok(())
     }
 
+    async fn tick(&mut self) {
+        let limited: Vec<_> = self.core.limited().collect();
+        for origin in limited {
+            let quota = self.node.quota_of(origin);
+            self.on(IngestInput::Quota { origin, quota }).await;
+        }
+        self.on(IngestInput::Tick).await;
+    }
+
     async fn came(&mut self, channel: Channel, bytes: Bytes) {
         let block = match ForeignBlock::read(bytes.clone()) {
             Ok(block) => block,
@@ -283,9 +216,9 @@ impl Shell {
             self.end = Some(IngestEnd::RolledBack { stream, last });
             return;
         }
-        let described = bus.definitions().origin_of(stream.origin);
+        self.elsewhere.follow(stream);
         self.next_block += 1;
-        let accepted = self.node.highest.lock().get(&stream).copied();
+        let accepted = self.node.accepted(stream);
         let arrived = Arrived {
             block: BlockNumber(self.next_block),
             channel,
@@ -295,8 +228,9 @@ impl Shell {
             needs_def: block.header().needs_def,
             is_held,
             definitions_to: self.definitions_to(stream.origin),
-            highest: accepted.unwrap_or_default().max(held.highest()),
-            quota: (self.node.quota_of)(stream.origin, described.as_deref()),
+            highest: accepted.max(held.highest()),
+            held_room: self.node.held_room(),
+            quota: self.node.quota_of(stream.origin),
         };
         self.blocks.insert(arrived.block, block);
         self.on(IngestInput::Arrived(arrived)).await;
@@ -324,32 +258,26 @@ impl Shell {
         Seq(held.first_missing().0 - 1)
     }
 
-    async fn stored_elsewhere(&mut self, stored: Stored) {
-        if stored.link == self.number {
-            return;
-        }
-        let Stored { stream, range, .. } = stored;
-        self.on(IngestInput::StoredElsewhere { stream, range })
-            .await;
-        if stream.lane == Lane::Definitions {
-            let (origin, to) = (stream.origin, self.definitions_to(stream.origin));
-            self.on(IngestInput::DefinitionsAt { origin, to }).await;
+    async fn stored_elsewhere(&mut self) {
+        let now = self.node.clock.monotonic();
+        for (stream, ranges) in self.elsewhere.take(now) {
+            for range in ranges.iter() {
+                self.on(IngestInput::StoredElsewhere { stream, range })
+                    .await;
+            }
+            if stream.lane == Lane::Definitions {
+                let (origin, to) = (stream.origin, self.definitions_to(stream.origin));
+                self.on(IngestInput::DefinitionsAt { origin, to }).await;
+            }
         }
     }
 
     async fn answered(&mut self, (block, is_whole, answer): Answer) {
         let (reason, detail) = match answer {
             Ok(Committed { stream, range, .. }) => {
-                let link = self.number;
-                let stored = Stored {
-                    link,
-                    stream,
-                    range,
-                };
                 // Whoever has more of a block than came here goes on to send it.
                 if is_whole {
-                    // Nobody else may be listening.
-                    self.node.stored.send(stored).ok();
+                    self.elsewhere.tell(stream, range);
                 }
                 self.on(IngestInput::Stored(block)).await;
                 return;
@@ -370,7 +298,9 @@ impl Shell {
         // Each round ends blocks that were accepted in the one before: there are finitely many.
         while let Some(input) = inputs.pop() {
             let now = self.node.clock.monotonic();
-            for effect in self.core.on(input, now) {
+            let effects = self.core.on(input, now);
+            self.held_bytes = self.node.note_held(self.held_bytes, self.core.held_bytes());
+            for effect in effects {
                 match effect {
                     IngestEffect::Accept { block, is_backfill } => {
                         inputs.extend(self.accept(block, is_backfill).await);
@@ -406,11 +336,17 @@ impl Shell {
                 origin,
                 bytes_per_second,
             } => {
-                let bytes_per_second = Some(bytes_per_second);
                 self.controls.push(Control::Throttle {
                     origin,
                     bytes_per_second,
                 });
+            }
+            IngestEffect::Reached {
+                origin,
+                bytes_per_second,
+            } => {
+                let peer = &self.link.peer().identity;
+                self.node.watch.reached(peer, origin, bytes_per_second);
             }
             IngestEffect::Audit {
                 reason,
@@ -446,11 +382,7 @@ impl Shell {
         if let Err(refusal) = self.judge.judge(&block, &peer, held, now).await {
             return Some(rejected(refusal));
         }
-        {
-            let mut highest = self.node.highest.lock();
-            let highest = highest.entry(stream).or_default();
-            *highest = (*highest).max(range.last);
-        }
+        self.node.note_accepted(stream, range.last);
         if self.link.hello().role == Role::Peer {
             self.node.from_peers.note(&peer.identity, stream, range);
         }

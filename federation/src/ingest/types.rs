@@ -77,6 +77,8 @@ pub struct Arrived {
     /// Highest seq of the stream that this node holds or has accepted over any link: what comes
     /// live and is not above it is late.
     pub highest: Seq,
+    /// Bytes that all links of the node together may still hold of what waits for definitions.
+    pub held_room: u64,
     /// What the origin may send.
     pub quota: OriginQuota,
 }
@@ -122,6 +124,14 @@ pub enum IngestInput {
         /// Its seqs.
         range: SeqRange,
     },
+    /// What an origin may send now, asked again for those that have a rate: a reload may have
+    /// changed it while nothing comes.
+    Quota {
+        /// Whose.
+        origin: OriginId,
+        /// How much.
+        quota: OriginQuota,
+    },
     /// Time passed; at least each second.
     Tick,
 }
@@ -160,7 +170,14 @@ pub enum IngestEffect {
     Throttle {
         /// Whose blocks.
         origin: OriginId,
-        /// How much.
+        /// How much; `None`: no limit any more.
+        bytes_per_second: Option<u64>,
+    },
+    /// Log, and write an event: an origin sends more than its rate. At most one a minute each.
+    Reached {
+        /// Whose blocks.
+        origin: OriginId,
+        /// Its rate.
         bytes_per_second: u64,
     },
     /// Log, and write an event: blocks were refused for good. At most one a minute for each reason.

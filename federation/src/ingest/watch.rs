@@ -5,16 +5,21 @@
 
 use std::sync::Arc;
 
+use ocelli_bus::record::OriginId;
 use tokio::sync::mpsc;
 
-use super::run::Audit;
+use super::node::Audit;
 use crate::frame::{OriginWord, StreamHead};
+use crate::identity::NodeIdentity;
 use crate::link::Link;
 
 /// Hears what ingests of a node have to say to others than the bus.
 pub trait IngestWatch: Send + Sync + 'static {
     /// Blocks were refused.
     fn refused(&self, audit: Audit);
+
+    /// An origin that a dialler sends is above its rate, bytes a second.
+    fn reached(&self, _peer: &NodeIdentity, _origin: OriginId, _rate: u64) {}
 
     /// How far the dialler's streams go.
     fn heads(&self, _link: &Arc<dyn Link>, _heads: &[StreamHead]) {}

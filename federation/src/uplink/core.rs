@@ -25,7 +25,7 @@ use super::types::{
     Delivered, Effect, Found, HeadCheck, Input, Lag, Purpose, Report, UplinkPolicy,
 };
 use crate::frame::{Channel, RefusedReason};
-use crate::pace::{Bucket, Window};
+use crate::pace::{Bucket, RateShare, Window};
 
 /// Live blocks that wait for room, by name; beyond it the oldest become backfill.
 pub const LIVE_QUEUE_MAX: usize = 1_024;
@@ -80,7 +80,7 @@ pub struct UplinkCore {
     live_bytes_max: u64,
     window: Window,
     rate: Option<Bucket>,
-    throttled: BTreeMap<OriginId, Bucket>,
+    throttled: BTreeMap<OriginId, RateShare>,
     heads: BTreeMap<StreamId, Seq>,
     heads_told: Monotonic,
     /// What the input at hand asks for.
@@ -159,7 +159,7 @@ impl UplinkCore {
                 origin,
                 bytes_per_second,
             } => match bytes_per_second {
-                Some(rate) => drop(self.throttled.insert(origin, Bucket::new(rate, now))),
+                Some(rate) => drop(self.throttled.insert(origin, RateShare::new(rate, now))),
                 None => drop(self.throttled.remove(&origin)),
             },
             Input::Disconnected => self.disconnected(),
@@ -332,8 +332,8 @@ impl UplinkCore {
         let state = self.streams.get(&stream);
         let is_whole = state.is_some_and(|state| state.holes() < HOLES_MAX);
         let is_waiting = state.is_some_and(|state| state.is_waiting(now));
-        let bucket = self.throttled.get_mut(&stream.origin);
-        let is_within = bucket.is_none_or(|bucket| bucket.is_open(now));
+        let share = self.throttled.get_mut(&stream.origin);
+        let is_within = share.is_none_or(|share| share.is_open(true, now));
         is_defined && is_whole && !is_waiting && is_within
     }
 

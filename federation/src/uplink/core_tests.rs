@@ -397,6 +397,50 @@ fn a_throttled_origin_waits_and_others_do_not() {
 }
 
 #[test]
+fn under_a_share_live_blocks_go_at_once_whatever_backfill_took() {
+    let mut bench = plain();
+    bench.connect(0, &[(DATA, ranges(&[(1, 10)]))]);
+    let origin = OWN;
+    let bytes_per_second = Some(10);
+    bench.on(
+        0,
+        Input::Throttle {
+            origin,
+            bytes_per_second,
+        },
+    );
+    bench
+        .on(0, Input::CoverageEnd)
+        .said(&["fetch Backfill 0 1-10"]);
+    let fetched = |first, last| Input::Fetched {
+        purpose: Purpose::Backfill,
+        stream: DATA,
+        asked: range(1, 10),
+        found: vec![found(first, last)],
+    };
+    // The block is paid for long afterwards.
+    bench.on(1, fetched(1, 5)).said(&["Backfill 0 1-5"]);
+    let committed = |first| Input::Committed {
+        stream: DATA,
+        found: found(first, first),
+        delivered: Delivered::Live,
+    };
+    bench.on(2, committed(11)).said(&["Live 0 11-11"]);
+    bench.on(3, Input::Tick).said(&[]);
+    // Live blocks are above the share by themselves now.
+    bench.on(4, committed(12)).said(&[]);
+    let bytes_per_second = None;
+    bench.on(
+        5,
+        Input::Throttle {
+            origin,
+            bytes_per_second,
+        },
+    );
+    bench.said(&["fetch Backfill 0 6-10"]);
+}
+
+#[test]
 fn a_rate_of_backfill_is_kept() {
     let rate = Some(1_000);
     let policy = UplinkPolicy {

@@ -5,6 +5,8 @@
 //! In: an established link of which this node is the dialler. Out: [`UplinkEnd`].
 //! Memory: blocks of a read (1 MiB and a block) and of what is sent, which the core bounds.
 
+mod hearing;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ocelli_bus::record::{OriginId, Seq, StreamId};
 use ocelli_bus::{
-    BlockDelivery, BlockReader, Bus, DurableCursor, HeadMark, ReadError, ReadFrom, SeqRange,
-    StoredBlock, TooManyReaders,
+    BlockDelivery, BlockReader, Bus, DurableCursor, ReadError, ReadFrom, SeqRange, StoredBlock,
+    TooManyReaders,
 };
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::filter::Filter;
@@ -22,12 +24,8 @@ use tokio::task::JoinSet;
 
 use super::UplinkCore;
 use super::forward::Forwarding;
-use super::types::{
-    Connected, Delivered, Effect, Found, HeadCheck, Input, Purpose, Report, UplinkPolicy,
-};
-use crate::frame::{
-    Channel, Control, Frame, RefusedBlock, RefusedReason, StreamHead, StreamRanges,
-};
+use super::types::{Connected, Delivered, Effect, Found, Input, Purpose, Report, UplinkPolicy};
+use crate::frame::{Channel, Control, Frame, RefusedBlock, StreamHead};
 use crate::from_peers::FromPeers;
 use crate::link::{CloseCode, Closed, Link, SendError};
 
@@ -284,97 +282,6 @@ impl Shell {
             Report::LiveBehind => {
                 tracing::warn!(%to, "the line does not keep up: the newest go first");
             }
-        }
-    }
-
-    async fn told(&mut self, control: Control) {
-        let none = BTreeMap::new();
-        match control {
-            Control::Coverage(streams) => {
-                for told in streams {
-                    let head = self.compare(told.stream, told.head).await;
-                    let (stream, ranges) = (told.stream, told.ranges);
-                    self.on(
-                        Input::Coverage {
-                            stream,
-                            ranges,
-                            head,
-                        },
-                        &none,
-                    );
-                }
-            }
-            Control::Skipped(streams) => streams.into_iter().for_each(|it| self.skipped(it)),
-            Control::CoverageEnd => self.on(Input::CoverageEnd, &none),
-            Control::Durable(streams) => {
-                for told in streams {
-                    for range in told.ranges.iter() {
-                        self.on(
-                            Input::Durable {
-                                stream: told.stream,
-                                range,
-                            },
-                            &none,
-                        );
-                    }
-                }
-            }
-            Control::Refused(refused) => {
-                (self.refused)(&refused);
-                let (stream, range, reason) = (refused.stream, refused.range, refused.reason);
-                if reason == RefusedReason::SecondGeneration {
-                    // Told at each try; the core tries less and less often.
-                    let (to, detail) = (&self.link.peer().identity, &refused.detail);
-                    tracing::error!(%to, %stream, detail, "records wait for a person above");
-                }
-                self.on(
-                    Input::Refused {
-                        stream,
-                        range,
-                        reason,
-                    },
-                    &none,
-                );
-            }
-            Control::Throttle {
-                origin,
-                bytes_per_second,
-            } => {
-                self.on(
-                    Input::Throttle {
-                        origin,
-                        bytes_per_second,
-                    },
-                    &none,
-                );
-            }
-            Control::Hello(_)
-            | Control::Welcome(_)
-            | Control::Refuse { .. }
-            | Control::Heads(_)
-            | Control::Origins(_)
-            | Control::Revocations(_)
-            | Control::Goodbye { .. } => {}
-        }
-    }
-
-    /// What was withheld here too, or is gone, fills nothing there; what has yet to come here may.
-    fn skipped(&mut self, StreamRanges { stream, ranges }: StreamRanges) {
-        let here = self.bus.coverage_of(stream);
-        let empty = here.without(&self.bus.held_of(stream));
-        let ranges = ranges.without(&empty);
-        self.on(Input::Skipped { stream, ranges }, &BTreeMap::new());
-    }
-
-    /// Whether the highest record above is the one that stands here. What is not held here any
-    /// more cannot be compared.
-    async fn compare(&self, stream: StreamId, head: Option<HeadMark>) -> HeadCheck {
-        let Some(theirs) = head.filter(|_| stream.origin == self.bus.origin()) else {
-            return HeadCheck::Same;
-        };
-        match self.bus.mark_of(stream, theirs.seq).await {
-            Ok(Some(ours)) if ours != theirs => HeadCheck::Different,
-            _ => HeadCheck::Same,
         }
     }
 

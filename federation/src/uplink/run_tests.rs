@@ -72,6 +72,7 @@ impl Node {
             quota_of,
             watch: Arc::new(send),
             roster: Arc::default(),
+            held_bytes_max: 64 << 20,
         });
         let uri = format!("ocelli://mesh/{tier}/{site}/a");
         Self {

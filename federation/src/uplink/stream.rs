@@ -326,7 +326,7 @@ fn at_or_after(ranges: &SeqRanges, seq: Seq) -> Option<SeqRange> {
 }
 
 /// Takes a range in unless that would fold a hole away: a hole must never pass for something held.
-pub(super) fn insert_exactly(ranges: &mut SeqRanges, range: SeqRange) {
+pub(crate) fn insert_exactly(ranges: &mut SeqRanges, range: SeqRange) {
     let before = Seq(range.first.0.saturating_sub(1));
     let neighbour = at_or_after(ranges, before);
     let touches = neighbour.is_some_and(|found| found.first <= range.last.next());

@@ -38,7 +38,7 @@ use super::links::Links;
 use super::membership;
 use super::node::subscriptions_of;
 use super::origins::Origins;
-use super::wanted::{budget_of, quota_of};
+use super::wanted::{budget_of, held_bytes_of, quota_of};
 use acceptor::accept;
 use diallers::Diallers;
 use watching::Watching;
@@ -119,7 +119,9 @@ impl Federation {
         let config = Box::new(config.clone());
         let shown = (Arc::clone(&links), Arc::clone(&roster));
         let subscriptions_max = subscriptions_of(&config);
-        let shared = Arc::new(Shared::new(parts, shown, (roll_back, subscriptions_max)));
+        let held_bytes_max = held_bytes_of(&config);
+        let limits = (subscriptions_max, held_bytes_max);
+        let shared = Arc::new(Shared::new(parts, shown, roll_back, limits));
         let thread = std::thread::Builder::new()
             .name("mesh".to_owned())
             .spawn(move || {
@@ -206,7 +208,8 @@ impl Shared {
     fn new(
         parts: FederationParts,
         (links, roster): (Arc<Links>, Arc<Roster>),
-        (roll_back, subscriptions_max): (watch::Sender<bool>, usize),
+        roll_back: watch::Sender<bool>,
+        (subscriptions_max, held_bytes_max): (usize, u64),
     ) -> Self {
         let from_peers = Arc::new(FromPeers::default());
         let watching = Arc::new(Watching {
@@ -226,6 +229,7 @@ impl Shared {
             quota_of,
             watch: watching,
             roster,
+            held_bytes_max,
         });
         let records = RecordSource::new(Arc::clone(&parts.bus));
         let clock = Arc::clone(&parts.clock);

@@ -18,11 +18,11 @@ use ocelli_model::filter::Filter;
 use super::links::Direction;
 
 /// Links at once, both directions; a larger region has more nodes.
-const LINKS_MAX: u64 = 512;
-/// Memory that a link takes at least, bytes: fewer links where there is less.
-const LINK_BYTES: u64 = 3 << 19;
+const LINKS_MAX: u64 = 4_096;
 /// Of `node.memory_max` for what arrives over links: a quarter.
 const INGEST_SHARE: u64 = 4;
+/// Of `node.memory_max` for blocks of all links that wait for definitions: a sixteenth.
+const HELD_SHARE: u64 = 16;
 
 /// One neighbour to keep a link to.
 #[derive(Clone, PartialEq)]
@@ -79,11 +79,16 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
 /// What links may hold in memory.
 pub(super) fn budget_of(config: &Config) -> LinkBudget {
     let ingest_bytes_max = config.node.memory_max.bytes() / INGEST_SHARE;
-    let links_max = (ingest_bytes_max / LINK_BYTES).clamp(1, LINKS_MAX);
+    let links_max = (ingest_bytes_max / LinkBudget::LINK_BYTES_MIN).clamp(1, LINKS_MAX);
     LinkBudget {
         ingest_bytes_max,
         links_max: u32::try_from(links_max).unwrap_or(u32::MAX),
     }
+}
+
+/// What blocks that wait for definitions may hold in memory, all links together.
+pub(super) fn held_bytes_of(config: &Config) -> u64 {
+    config.node.memory_max.bytes() / HELD_SHARE
 }
 
 /// The first entry that names the site of an origin; `*` names every site.
@@ -111,5 +116,35 @@ pub(super) fn policy_of(wanted: &Wanted, bus: &Bus) -> UplinkPolicy {
         is_shared: wanted.members.len() > 1,
         forsaken: bus.forsaken().iter().copied().collect(),
         ..UplinkPolicy::new(bus.origin())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config_of(text: &str) -> Config {
+        let mut sources = ocelli_config::Sources::new();
+        sources.push(ocelli_config::Source::file(
+            "/etc/ocelli.toml",
+            text.to_owned(),
+        ));
+        let options = ocelli_config::LoadOptions {
+            hostname: "n1",
+            is_strict: true,
+        };
+        let loaded = ocelli_config::load(sources, options);
+        loaded.unwrap_or_else(|error| panic!("{error}")).config
+    }
+
+    #[test]
+    fn the_memory_of_a_node_says_how_many_links_it_takes() {
+        for (memory_max, links_max) in [("64MiB", 64), ("1GiB", 1_024), ("16GiB", 4_096)] {
+            let text = format!("[node]\nsite = \"dc1\"\nmemory_max = \"{memory_max}\"\n");
+            let budget = budget_of(&config_of(&text));
+            assert_eq!(budget.links_max, links_max, "{memory_max}");
+            assert!(budget.check().is_ok(), "{memory_max}");
+        }
+        assert!(budget_of(&config_of("[node]\nsite = \"dc1\"\n")).links_max >= 1_000);
     }
 }

@@ -93,6 +93,7 @@ impl World {
             is_held,
             definitions_to: Seq(definitions.first_missing().0 - 1),
             highest: accepted.max(held.highest()),
+            held_room: u64::MAX,
             quota: OriginQuota::default(),
         };
         self.ingest(node, id, IngestInput::Arrived(arrived));
@@ -282,7 +283,9 @@ impl World {
                 } => {
                     self.send(id, Message::Refused(stream, range, reason));
                 }
-                IngestEffect::Throttle { .. } | IngestEffect::Audit { .. } => {}
+                IngestEffect::Throttle { .. }
+                | IngestEffect::Reached { .. }
+                | IngestEffect::Audit { .. } => {}
             }
         }
     }

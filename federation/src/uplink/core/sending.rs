@@ -107,8 +107,8 @@ impl UplinkCore {
     }
 
     fn may_backfill(&mut self, stream: StreamId, now: Monotonic) -> bool {
-        let bucket = self.throttled.get_mut(&stream.origin);
-        let is_within = bucket.is_none_or(|bucket| bucket.is_open(now));
+        let share = self.throttled.get_mut(&stream.origin);
+        let is_within = share.is_none_or(|share| share.is_open(false, now));
         let definitions = self.streams.get(&StreamId::definitions(stream.origin));
         let is_defined = stream.lane == Lane::Definitions
             || definitions.is_none_or(StreamState::is_all_under_way);
@@ -236,8 +236,8 @@ impl UplinkCore {
         let state = self.streams.entry(stream).or_default();
         state.put_flight(block.range, flight);
         *self.in_flight.entry(channel).or_default() += block.bytes;
-        if let Some(bucket) = self.throttled.get_mut(&stream.origin) {
-            bucket.take(block.bytes);
+        if let Some(share) = self.throttled.get_mut(&stream.origin) {
+            share.take(channel == Channel::Live, block.bytes);
         }
         if let (Channel::Backfill, Some(bucket)) = (channel, &mut self.rate) {
             bucket.take(block.bytes);

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use ocelli_actors::Reporter;
+use ocelli_bus::record::OriginId;
 use ocelli_federation::frame::{OriginWord, RefusedBlock, StreamHead};
+use ocelli_federation::identity::NodeIdentity;
 use ocelli_federation::ingest::{Audit, IngestWatch};
 use ocelli_federation::link::Link;
 use ocelli_model::clock::Clock;
@@ -30,6 +32,14 @@ impl IngestWatch for Watching {
             of_origin: audit.origin.to_string(),
             blocks: audit.count,
             detail: audit.detail,
+        });
+    }
+
+    fn reached(&self, peer: &NodeIdentity, origin: OriginId, rate: u64) {
+        self.events.report(Event::OriginThrottled {
+            of_origin: origin.to_string(),
+            peer: peer.to_string(),
+            bytes_per_second: rate,
         });
     }
 
