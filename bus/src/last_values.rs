@@ -1,4 +1,5 @@
-//! The last batch and the last session record of each (resource, plugin), as they were encoded.
+//! The last batch and the last session record of each (resource, plugin), as they were encoded, and
+//! the names of devices.
 //!
 //! Does: follow commits, look up, write and read the checkpoint of their places.
 //! Does not: decode bodies (who asks does), read segments (`recovery`).
@@ -18,6 +19,7 @@ use crate::record::{EntryKind, OriginId, Seq, StreamId};
 use crate::segment::{LogPosition, SegmentNumber};
 use crate::statistics::Counters;
 use crate::stored::StoredBlock;
+use crate::system_names::SystemNames;
 use crate::wire::{Cursor, WireError, put_varint};
 
 /// First bytes of the checkpoint file.
@@ -115,6 +117,7 @@ struct Inner {
 pub struct LastValues {
     inner: RwLock<Inner>,
     bytes_max: usize,
+    system_names: SystemNames,
 }
 
 impl LastValues {
@@ -122,7 +125,14 @@ impl LastValues {
         Self {
             inner: RwLock::default(),
             bytes_max,
+            system_names: SystemNames::default(),
         }
+    }
+
+    /// What devices call themselves.
+    #[must_use]
+    pub fn system_names(&self) -> &SystemNames {
+        &self.system_names
     }
 
     /// The last entry of that name.
@@ -166,8 +176,9 @@ impl LastValues {
         entries.filter(|(_, entry)| is_meant(entry.origin)).count()
     }
 
-    /// Forgets the last entries of origins that are gone for good; how many.
+    /// Forgets the last entries and the names of origins that are gone for good; how many entries.
     pub fn forget(&self, is_gone: impl Fn(OriginId) -> bool) -> usize {
+        self.system_names.forget(&is_gone);
         let mut inner = self.inner.write();
         let entries = inner.entries.iter();
         let gone = entries.filter(|(_, (_, entry))| is_gone(entry.origin));
@@ -184,7 +195,7 @@ impl LastValues {
         self.inner.read().bytes
     }
 
-    /// Takes an entry of a durable block in; another kind than batch or session says nothing here.
+    /// Takes a batch, session or enrichment of a durable block in; another kind says nothing here.
     /// `resolved`: resource and plugin of the entry, as lane 1 has defined them.
     pub(crate) fn apply_entry(
         &self,
@@ -199,6 +210,13 @@ impl LastValues {
         let kind = match view.head.kind {
             EntryKind::Batch => LastKind::Batch,
             EntryKind::Session => LastKind::Session,
+            EntryKind::Enrich => {
+                if let Some(resource) = &resolved.resource {
+                    let refused = self.system_names.apply_entry(block, index, resource.id());
+                    Counters::add(&counters.system_names_refused, refused);
+                }
+                return;
+            }
             _ => return,
         };
         let (Some(resource), Some(plugin)) = (&resolved.resource, &resolved.plugin) else {
@@ -241,6 +259,7 @@ impl LastValues {
             .map(|(_, entry)| entry.place)
             .collect();
         drop(inner);
+        places.extend(self.system_names.places());
         places.sort_unstable();
         places.truncate(PLACES_MAX);
         Checkpoint { end, places }.encode()

@@ -48,6 +48,7 @@ mod shares;
 mod space;
 mod statistics;
 mod stored;
+mod system_names;
 mod tail;
 mod thin;
 mod views;
@@ -83,6 +84,7 @@ pub use shared::{BusStatus, DiskState};
 pub use shares::OriginShare;
 pub use statistics::{BusStatistics, FSYNC_BUCKETS_US};
 pub use stored::{Entry, StoredBlock};
+pub use system_names::SystemNames;
 pub use volatile::VOLATILE_MAX;
 pub use wire::WireError;
 pub use writer::queue::{

@@ -95,6 +95,8 @@ counters! {
     foreign_refused,
     /// Last values that left memory at its limit.
     last_values_evicted,
+    /// Names of devices that found no room.
+    system_names_refused,
 }
 
 impl Counters {

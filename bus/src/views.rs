@@ -64,7 +64,7 @@ impl Views {
             return;
         }
         match head.kind {
-            EntryKind::Batch | EntryKind::Session => {
+            EntryKind::Batch | EntryKind::Session | EntryKind::Enrich => {
                 let origin = entry.stream().origin;
                 let Ok(resolved) = self.definitions.resolve_pair(origin, head) else {
                     return;

@@ -21,10 +21,12 @@ use ocelli_bus::{Bus, BusOptions, Delivery, LastKey, LastKind, ReadFrom, ReaderO
 use ocelli_model::batch::{Batch, GroupValues, RowSet};
 use ocelli_model::clock::WallMs;
 use ocelli_model::columns::{DimensionTable, GaugeColumn};
+use ocelli_model::enrichment::{EnrichmentGroup, EnrichmentRecord, Freshness, LabelFacts};
 use ocelli_model::gap::{Gap, GapKind};
 use ocelli_model::resource::{Resource, ResourceFields};
 use ocelli_model::schema::{GroupSchema, MetricDef, Schema};
 use ocelli_model::slot::{Epoch, SlotMs};
+use ocelli_model::unix_seconds::UnixSeconds;
 use support::{open, open_on, runtime, small_options};
 
 struct Poller {
@@ -134,6 +136,31 @@ impl Poller {
                 .unwrap();
         }
         self.send(bus).await;
+    }
+
+    /// What an enrichment run found: the device's name, or an object without one if it is empty.
+    fn learn(&mut self, pair: usize, (created, namespace): (f64, &str), name: &str) {
+        let mut facts = LabelFacts::new();
+        facts.insert("sysdescr".to_owned(), "a switch".into());
+        if !name.is_empty() {
+            facts.insert("sysname".to_owned(), name.into());
+        }
+        let freshness = Freshness {
+            created: UnixSeconds::new(created).unwrap(),
+            ttl_seconds: 900,
+            every_seconds: 300,
+        };
+        let labels = BTreeMap::from([("system".to_owned(), facts)]);
+        let group = EnrichmentGroup::new(namespace, labels, freshness).unwrap();
+        let (resource, cache) = &mut self.pairs[pair];
+        let record = EnrichmentRecord::of(resource.id(), &self.plugin, &group);
+        let pair = Pair {
+            resource,
+            plugin: Some(&self.plugin),
+        };
+        self.encoder
+            .push_enrich(cache, pair, &record, WallMs(1_000))
+            .unwrap();
     }
 
     async fn send(&mut self, bus: &Bus) {
@@ -403,5 +430,42 @@ fn a_gap_is_listed_after_a_restart_and_a_late_batch_heals_it() {
             SlotMs(3_000),
             "late"
         );
+    });
+}
+
+#[test]
+fn the_newest_name_of_a_device_is_known_after_a_restart_until_its_origin_is_forgotten() {
+    let root = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let (bus, _) = open(root.path(), small_options());
+        let mut poller = Poller::new(3);
+        poller.poll(&bus, 1_000).await;
+        let told = [
+            (0, 1.0, "device", "old"),
+            (0, 3.0, "device", "core-1"),
+            (0, 2.0, "device", "late"),
+            (1, 1.0, "interface", "of another namespace"),
+            (2, 1.0, "device", "gone"),
+            (2, 2.0, "device", ""),
+        ];
+        for (pair, created, namespace, name) in told {
+            poller.learn(pair, (created, namespace), name);
+            poller.send(&bus).await;
+        }
+        let names = |bus: &Bus| {
+            let name_of = |(resource, _): &(Arc<Resource>, PairCache)| {
+                bus.last_values().system_names().get(resource.id())
+            };
+            let found: Vec<_> = poller.pairs.iter().map(name_of).collect();
+            found
+        };
+        let expected = [Some("core-1".into()), None, None];
+        assert_eq!(names(&bus), expected);
+        bus.drain().await.unwrap();
+        drop(bus);
+        let (bus, _) = open(root.path(), small_options());
+        assert_eq!(names(&bus), expected, "after a restart");
+        bus.last_values().forget(|_| true);
+        assert_eq!(names(&bus), [None, None, None]);
     });
 }

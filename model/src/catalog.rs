@@ -204,36 +204,11 @@ impl State {
 
     /// Identities whose last part is `id`, in order: the candidates of `id:namespace`.
     pub fn with_id<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a ResourceId> {
-        self.in_force_where(|known, _| known.id() == id).into_iter()
-    }
-
-    /// What a name on the command line means: identity, else id, else `site/id`, else endpoint.
-    /// Several: the name is ambiguous.
-    #[must_use]
-    pub fn named(&self, name: &str) -> Vec<&ResourceId> {
-        let identity = name.parse::<ResourceId>().ok();
-        if let Some(entry) = identity.and_then(|id| self.in_force.get(&id)) {
-            return vec![entry.resource.id()];
-        }
-        let by_id = self.in_force_where(|id, _| id.id() == name);
-        if !by_id.is_empty() {
-            return by_id;
-        }
-        if let Some((site, rest)) = name.split_once('/') {
-            let found = self.in_force_where(|id, _| id.site() == site && id.id() == rest);
-            if !found.is_empty() {
-                return found;
-            }
-        }
-        self.in_force_where(|_, resource| resource.endpoint() == name)
-    }
-
-    fn in_force_where(&self, is_it: impl Fn(&ResourceId, &Resource) -> bool) -> Vec<&ResourceId> {
         let entries = self.in_force.values_unsorted();
-        let found = entries.filter(|entry| is_it(entry.resource.id(), &entry.resource));
+        let found = entries.filter(|entry| entry.resource.id().id() == id);
         let mut ids: Vec<&ResourceId> = found.map(|entry| entry.resource.id()).collect();
         ids.sort_unstable();
-        ids
+        ids.into_iter()
     }
 
     /// The resource that `id` doubles: the first on the same device key, by discovery, then id.

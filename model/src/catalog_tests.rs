@@ -235,7 +235,7 @@ fn the_earlier_discovery_wins_on_equal_ids_and_the_next_one_inherits() {
     );
     let effects = apply(&mut state, configure(&["b", "a"]));
     assert_eq!(effects, ["configured 7", "b up x b2"]);
-    let id = state.named("x")[0].clone();
+    let id = state.with_id("x").next().unwrap().clone();
     let gone = Command::Remove {
         source: "b".into(),
         ids: vec![id.clone()],
@@ -434,29 +434,6 @@ fn what_a_discovery_outside_the_configuration_found_ends_with_its_ttl() {
 // === Names, devices, plan ===
 
 #[test]
-fn a_name_means_an_id_then_a_site_and_id_then_an_endpoint() {
-    let mut state = site();
-    let set = ["s/x", "t/x", "s/y"].map(|name| resource(name, &format!("{name}.net"), 1.0));
-    commit(&mut state, &run("a", 1.0, set.to_vec()));
-    let check = |name: &str, expected: &[&str]| {
-        let found: Vec<&str> = state
-            .named(name)
-            .into_iter()
-            .map(ResourceId::as_str)
-            .collect();
-        assert_eq!(found, expected, "{name}");
-    };
-    check(
-        "x",
-        &["s/network/switch/cisco/x", "t/network/switch/cisco/x"],
-    );
-    check("t/x", &["t/network/switch/cisco/x"]);
-    check("s/network/switch/cisco/y", &["s/network/switch/cisco/y"]);
-    check("s/y.net", &["s/network/switch/cisco/y"]);
-    check("z", &[]);
-}
-
-#[test]
 fn different_ids_on_one_device_are_flagged_as_duplicates_of_the_first() {
     let mut state = site();
     commit(
@@ -466,7 +443,7 @@ fn different_ids_on_one_device_are_flagged_as_duplicates_of_the_first() {
     let set = vec![resource("s/m", "sw1", 1.0), resource("s/n", "sw2", 1.0)];
     commit(&mut state, &run("a", 2.0, set));
     let double = |name: &str| {
-        let id = state.named(name)[0];
+        let id = state.with_id(name).next().unwrap();
         state.duplicate_of(id).map(ResourceId::id)
     };
     assert_eq!(

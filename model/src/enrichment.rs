@@ -29,6 +29,12 @@ pub const LABELS_MAX: usize = 65_536;
 pub const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest namespace or label, bytes.
 pub const NAME_BYTES_MAX: usize = 512;
+/// The namespace of what a device says about itself.
+pub const DEVICE_NAMESPACE: &str = "device";
+/// The one label of it.
+pub const SYSTEM_LABEL: &str = "system";
+/// The field in which the device's own name (sysName) stands.
+pub const SYSTEM_NAME_FIELD: &str = "sysname";
 
 /// The object that stands under a label: field name to any JSON.
 pub type LabelFacts = Map<String, Value>;

@@ -19,6 +19,7 @@ mod endpoint;
 mod error;
 mod file;
 mod identity;
+mod naming;
 
 pub use endpoint::{DeviceKey, Endpoint, EndpointError, Host};
 pub use error::ResourceError;
@@ -27,6 +28,7 @@ pub use file::{
     parse_resource_file,
 };
 pub use identity::{IDENTITY_FIELDS, ResourceId, ResourceIdError};
+pub use naming::{NameError, Named, find_by_name};
 
 /// Longest of the seven string fields, bytes; a host name has 253.
 pub const FIELD_BYTES_MAX: usize = 512;

@@ -231,7 +231,7 @@ fn config_show_names_the_place_of_each_value_of_a_resource() {
     assert_eq!(retries["from"], format!("{path}:13:1"));
     let (code, _, stderr) = show("sw1");
     assert!(
-        code == 4 && stderr.contains("2 resources are called"),
+        code == 2 && stderr.contains("name of 2 resources"),
         "{stderr}"
     );
     assert_eq!(show("sw2").0, 4);

@@ -13,7 +13,6 @@ pub mod demo;
 pub mod doctor;
 pub mod http;
 pub mod poll_report;
-pub mod resource_name;
 pub mod rng;
 pub mod run;
 pub mod secrets;

@@ -434,3 +434,63 @@ fn a_profile_that_reads_nothing_any_more_is_rolled_back_though_the_configuration
     assert_eq!(code, 0, "{out}{said}");
     assert_eq!(json(&out)["trials"][0]["rolled_back"], false, "{out}");
 }
+
+// === Names ===
+
+/// Ids that are not the names of the devices, and a second resource behind the first of them.
+fn with_twin(folder: &Path, resources: &Path) {
+    let mut list: Vec<Value> = serde_json::from_slice(&std::fs::read(resources).unwrap()).unwrap();
+    for (item, id) in list.iter_mut().zip(["first", "second"]) {
+        item["resource_id"] = id.into();
+    }
+    let mut twin = list[0].clone();
+    twin["resource_id"] = "twin".into();
+    list.push(twin);
+    let path = folder.join("with-twin.json");
+    std::fs::write(path, serde_json::to_vec(&list).unwrap()).unwrap();
+}
+
+#[test]
+fn a_resource_goes_by_the_name_that_its_device_gives_itself_also_after_a_restart() {
+    let folder = tempdir().unwrap();
+    let more = ["--interfaces", "2", "--community", COMMUNITY];
+    let simulator = Simulator::start(folder.path(), ("127.6.7.1", 2), &more);
+    with_twin(folder.path(), &simulator.resources);
+    let enrichment = "\n[[enrichment]]\nname = \"system\"\nkind = \"snmp\"\nevery = \"1s\"\n\
+                      filter = 'resource_class = \"network\"'\n";
+    let path = folder.path().join("with-twin.json");
+    let mut node = Node::start(folder.path(), &(switches(&path) + enrichment));
+    let names = |node: &Node| {
+        let resources = node.client.json("/v1/resources")?;
+        let name_of = |id: &str| {
+            let mut items = resources["items"].as_array()?.iter();
+            let item = items.find(|item| item["resource"]["resource_id"] == id)?;
+            Some(item["system_name"].as_str()?.to_owned())
+        };
+        Some([name_of("first")?, name_of("second")?, name_of("twin")?])
+    };
+    let found = wait_for("the names of the devices", PATIENCE, || names(&node));
+    assert_eq!(found[0], found[2]);
+    let own = found[1].as_str();
+
+    let (code, out, said) = ask(&node, &["resources", "get", own, "-o", "json"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(json(&out)["resource"]["resource_id"], "second");
+    let poll =
+        |node: &Node, name: &str| ask(node, &["poll", name, "--plugin", "interfaces", "--once"]);
+    let (code, _, said) = poll(&node, own);
+    assert_eq!(code, 0, "{said}");
+    let (code, _, said) = poll(&node, &found[0]);
+    assert_ne!(code, 0, "{said}");
+    assert!(
+        said.contains("is the name of 2 resources") && said.contains("/twin"),
+        "{said}"
+    );
+
+    assert_eq!(node.drain(), Some(0));
+    node.start_again();
+    // Enrichment may not have run again: the checkpoint has told it.
+    wait_for("the names after the restart", PATIENCE, || {
+        (names(&node)? == found).then_some(())
+    });
+}

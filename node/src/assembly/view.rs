@@ -70,10 +70,12 @@ impl NodeView for AssembledView {
     fn resources(&self) -> Arc<Vec<ResourceView>> {
         let followed = self.followed.load();
         let state = self.catalog.state();
+        let names = self.bus.last_values().system_names();
         let view = |plan: &Arc<ResourcePlan>| ResourceView {
             id: plan.resource.id().to_string(),
             resource: Arc::clone(&plan.resource),
             device: plan.device.as_str().to_owned(),
+            system_name: names.get(plan.resource.id()),
             duplicate_of: state
                 .duplicate_of(plan.resource.id())
                 .map(ToString::to_string),
@@ -348,6 +350,11 @@ impl AssembledView {
             let view = all.entry(id.clone()).or_insert_with(|| ResourceView {
                 id,
                 device: entry.resource.device_key().as_str().to_owned(),
+                system_name: self
+                    .bus
+                    .last_values()
+                    .system_names()
+                    .get(entry.resource.id()),
                 resource: Arc::clone(&entry.resource),
                 duplicate_of: None,
                 plugins: Vec::new(),

@@ -1,7 +1,7 @@
 //! `config show --resource R`: what applies to one resource of the configured discoveries.
 //!
 //! Does: find the resource in static entries and JSON files, ask each filter, list the values.
-//! Does not: ask a node, so what only enrichment knows is absent.
+//! Does not: ask a node, so what only enrichment knows, sysName as well, is absent.
 //! In: a [`Loaded`] configuration and a name. Out: lines for `config show`.
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 use ocelli_config::sections::discovery::{DiscoveryConfig, StaticResource};
 use ocelli_config::{Loaded, effective};
 use ocelli_model::resource::{
-    DEVICE_METADATA_KEY, Resource, ResourceDefaults, ResourceFields, ResourceId,
+    DEVICE_METADATA_KEY, Resource, ResourceDefaults, ResourceFields, find_by_name,
     parse_resource_file,
 };
 use ocelli_model::unix_seconds::UnixSeconds;
@@ -17,14 +17,13 @@ use serde_json::Value;
 
 use super::config::value_item;
 use super::exit::{Exit, Failure};
-
-/// Names listed when more than one resource is meant.
-const CANDIDATES_MAX: usize = 10;
+use super::poll::name_failure;
 
 /// The values that apply to the resource called `name`.
 pub(crate) fn effective_values(loaded: &Loaded, name: &str) -> Result<Vec<Value>, Failure> {
-    let resource = find(&resources_of(loaded)?, name)?;
-    let values = effective(loaded, |filter| filter.matches(&resource));
+    let resources = resources_of(loaded)?;
+    let resource = find_by_name(&resources, name).map_err(name_failure)?;
+    let values = effective(loaded, |filter| filter.matches(resource));
     Ok(values
         .iter()
         .map(|value| value_item(&value.key, &value.value, value.place.as_ref()))
@@ -89,41 +88,4 @@ fn resource_of(row: &StaticResource, site: &str, plugin: &str) -> Option<Resourc
         plugin: plugin.to_owned(),
     };
     Resource::new(fields).ok()
-}
-
-/// By full identity or id, else `site/id`, else endpoint.
-fn find(resources: &[Resource], name: &str) -> Result<Resource, Failure> {
-    let site_and_id = |id: &ResourceId| format!("{}/{}", id.site(), id.id());
-    let ways: [&dyn Fn(&Resource) -> bool; 3] = [
-        &|resource| resource.id().as_str() == name || resource.id().id() == name,
-        &|resource| site_and_id(resource.id()) == name,
-        &|resource| resource.endpoint() == name,
-    ];
-    for is_meant in ways {
-        let found: Vec<&Resource> = resources
-            .iter()
-            .filter(|resource| is_meant(resource))
-            .collect();
-        match found.as_slice() {
-            [] => {}
-            [resource] => return Ok((*resource).clone()),
-            several => return Err(ambiguous(name, several)),
-        }
-    }
-    let text = format!("no configured discovery has a resource {name:?}");
-    Err(Failure::new(Exit::NotFound, text).hint("use its id, site/id or endpoint"))
-}
-
-fn ambiguous(name: &str, several: &[&Resource]) -> Failure {
-    let names = several
-        .iter()
-        .take(CANDIDATES_MAX)
-        .map(|resource| resource.id().to_string());
-    let list: Vec<String> = names.collect();
-    let text = format!(
-        "{} resources are called {name:?}: {}",
-        several.len(),
-        list.join(", ")
-    );
-    Failure::new(Exit::NotFound, text).hint("use the full identity")
 }

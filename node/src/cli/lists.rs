@@ -26,7 +26,9 @@ Examples:
 const RESOURCE_EXAMPLES: &str = "\
 Examples:
   ocelli resources get switch1
-  ocelli resources get dc1/switch1 -o json";
+  ocelli resources get dc1/switch1 -o json
+  ocelli resources get 10.0.0.1                by its endpoint
+  ocelli resources get core-1.example.net      by its device's sysName";
 
 const GAPS_EXAMPLES: &str = "\
 Examples:
@@ -176,6 +178,7 @@ const RESOURCE_COLUMNS: &[Column] = &[
     column("PLUGINS", "plugins"),
     column("OPEN GAPS", "open_gaps"),
     wide("DEVICE", "device"),
+    wide("SYSNAME", "system_name"),
     wide("DUPLICATE OF", "duplicate_of"),
     wide("CREATED BY", "created_by"),
     wide("METADATA", "metadata"),
@@ -397,6 +400,7 @@ fn resource_row(item: &Value) -> Value {
         "id": item["id"],
         "endpoint": item["resource"]["resource_endpoint"],
         "device": item["device"],
+        "system_name": item["system_name"],
         "plugins": names.join(", "),
         "open_gaps": gaps.join(", "),
         "duplicate_of": item["duplicate_of"],

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ocelli_actors::{AloneParts, DiscoveryInstance, ProbeOrder, Site, SystemLookup, probe_alone};
 use ocelli_model::clock::{Clock, Rng};
-use ocelli_model::resource::Resource;
+use ocelli_model::resource::{NameError, Resource, find_by_name};
 use ocelli_plugins::run::{BlockingPool, Run};
 use serde_json::{Value, json};
 
@@ -25,7 +25,6 @@ use super::runtime::block_on;
 use crate::assembly::site::{Assembled, Counters, POLLING, assemble, parked_id};
 use crate::clock::RealClock;
 use crate::poll_report::report_json;
-use crate::resource_name::{self, NameError};
 use crate::rng::RealRng;
 
 /// A run may take the deadline of its plugin, which is its interval at most; beyond this nobody
@@ -49,7 +48,7 @@ slot; without a node there are none, so that their verdict is first.";
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PollOptions {
-    /// The resource: its id, site/id, endpoint or full identity.
+    /// The resource: its id, site/id, endpoint, full identity or, of a running node, sysName.
     pub resource: String,
     /// The polling plugin.
     #[arg(long, value_name = "NAME")]
@@ -129,8 +128,8 @@ async fn alone(options: &PollOptions, config: PathBuf) -> Result<Value, Failure>
         return Err(Failure::new(Exit::Failed, text));
     }
     let resources = discover(&site).await?;
-    let resource = resource_name::find(&resources, &options.resource).map_err(name_failure)?;
-    let paired = site.pairing(&resource, &options.plugin);
+    let resource = find_by_name(&resources, &options.resource).map_err(name_failure)?;
+    let paired = site.pairing(resource, &options.plugin);
     paired.map_err(|error| {
         let exit = match error {
             ocelli_actors::PairingError::Unknown { .. } => Exit::NotFound,
@@ -144,12 +143,12 @@ async fn alone(options: &PollOptions, config: PathBuf) -> Result<Value, Failure>
         lookup: Arc::new(SystemLookup),
     };
     let order = ProbeOrder::new(&options.plugin, options.trace);
-    let report = probe_alone(parts, &site, &resource, &order).await;
+    let report = probe_alone(parts, &site, resource, &order).await;
     let report = report.map_err(|error| Failure::new(Exit::Failed, error))?;
-    Ok(report_json(&resource, &options.plugin, &report))
+    Ok(report_json(resource, &options.plugin, &report))
 }
 
-fn name_failure(error: NameError) -> Failure {
+pub(super) fn name_failure(error: NameError) -> Failure {
     let exit = match error {
         NameError::Unknown { .. } => Exit::NotFound,
         NameError::Ambiguous { .. } => Exit::Usage,

@@ -4,9 +4,12 @@
 //! Does not: decide who may ask (`guard`: the node's socket, or the role `operate`), carry out.
 //! In: JSON bodies. Out: JSON. Each command is logged with the asker's user id.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use ocelli_actors::{ApproveError, ProbeOrder};
+use ocelli_model::resource::{NameError, find_by_name};
 use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
@@ -17,7 +20,6 @@ use super::{ApiError, ApiState};
 use crate::assembly::reload::ReloadError;
 use crate::control::{ControlError, ControlRequest};
 use crate::poll_report::report_json;
-use crate::resource_name::{self, NameError};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -42,8 +44,7 @@ async fn poll(
     body: web::Json<PollBody>,
 ) -> Result<HttpResponse, ApiError> {
     let views = state.view.resources();
-    let resources: Vec<_> = views.iter().map(|view| view.resource.clone()).collect();
-    let resource = resource_name::find(&resources, &body.resource)?;
+    let resource = Arc::clone(&find_by_name(&views, &body.resource)?.resource);
     state
         .view
         .pairing(&resource, &body.plugin)

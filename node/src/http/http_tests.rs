@@ -29,6 +29,7 @@ pub(super) fn resource(id: &str) -> ResourceView {
     ResourceView {
         id: resource.id().as_str().to_owned(),
         device: id.into(),
+        system_name: Some(if id == "b2" { "of-b2" } else { "twin" }.into()),
         resource,
         duplicate_of: None,
         plugins: Vec::new(),
@@ -224,7 +225,7 @@ async fn lists_are_paged_filtered_and_cut_to_fields() {
 }
 
 #[actix_rt::test]
-async fn a_resource_is_found_by_whole_id_short_id_and_endpoint() {
+async fn a_resource_is_found_by_whole_id_short_id_endpoint_and_the_name_of_its_device() {
     let answers = ask(
         true,
         &[
@@ -232,15 +233,20 @@ async fn a_resource_is_found_by_whole_id_short_id_and_endpoint() {
             "/v1/resources/b2",
             "/v1/resources/dc1/b2",
             "/v1/resources/b2.example.com",
+            "/v1/resources/of-b2",
             "/v1/resources/nobody",
             "/v2/resources",
+            "/v1/resources/twin",
         ],
     )
     .await;
-    for (status, body) in &answers[..4] {
+    for (status, body) in &answers[..5] {
         assert!(*status == 200 && body.contains("generic/b2"), "{body}");
     }
-    assert_eq!((answers[4].0, answers[5].0), (404, 404));
+    assert_eq!((answers[5].0, answers[6].0), (404, 404));
+    let (status, body) = &answers[7];
+    let lists_both = body.contains("generic/a1") && body.contains("generic/c3");
+    assert!(*status == 400 && lists_both, "{body}");
 }
 
 #[actix_rt::test]

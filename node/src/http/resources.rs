@@ -3,12 +3,12 @@
 //! Does: list and get, by the list rules. Does not: hold them (`view`). In: a query. Out: JSON.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use ocelli_model::resource::find_by_name;
 use serde_json::{Value, json};
 
 use super::access::Caller;
-use super::view::PluginView;
+use super::view::{PluginView, ResourceView};
 use super::{ApiError, ApiState, ListQuery, page, page_of};
-use crate::resource_name;
 
 const POLLING: &str = "polling";
 /// What `/v1/status` tells a caller with a filter, beside the number of resources it sees.
@@ -40,7 +40,7 @@ async fn resources(
     )
 }
 
-/// By whole id, else `site/id`, else id, else endpoint; several of one name are listed.
+/// By any name of it; several of one name are listed.
 async fn resource(
     state: web::Data<ApiState>,
     id: web::Path<String>,
@@ -48,14 +48,10 @@ async fn resource(
 ) -> Result<HttpResponse, ApiError> {
     let own = Caller::filter_of(&request);
     let all = state.view.resources();
-    let seen = || {
-        all.iter()
-            .filter(|view| ListQuery::passes(own.as_ref(), &view.resource))
-    };
-    let resources: Vec<_> = seen().map(|view| view.resource.clone()).collect();
-    let found = resource_name::find(&resources, &id)?;
-    let view = all.iter().find(|view| view.resource.id() == found.id());
-    Ok(HttpResponse::Ok().json(view.map(to_json)))
+    let passes = |view: &&ResourceView| ListQuery::passes(own.as_ref(), &view.resource);
+    let seen: Vec<&ResourceView> = all.iter().filter(passes).collect();
+    let view = find_by_name(&seen, &id)?;
+    Ok(HttpResponse::Ok().json(to_json(view)))
 }
 
 async fn plugins(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ocelli_actors::RuntimeCounts;
 use ocelli_federation::identity::PeerIdentity;
 use ocelli_federation::ingest::Roster;
-use ocelli_model::resource::Resource;
+use ocelli_model::resource::{Named, Resource};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -31,10 +31,23 @@ pub struct ResourceView {
     pub resource: Arc<Resource>,
     /// Normalised endpoint host, by which load is budgeted.
     pub device: String,
+    /// What the device calls itself (sysName), once enrichment has found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_name: Option<Arc<str>>,
     /// The resource that has the same device, if this one came later.
     pub duplicate_of: Option<String>,
     /// Polling plugins whose filter it passes.
     pub plugins: Vec<PairView>,
+}
+
+impl Named for ResourceView {
+    fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    fn system_name(&self) -> Option<&str> {
+        self.system_name.as_deref()
+    }
 }
 
 /// One (resource, plugin).

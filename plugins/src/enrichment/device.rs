@@ -5,18 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use ocelli_model::enrichment::LabelFacts;
+use ocelli_model::enrichment::{LabelFacts, SYSTEM_LABEL, SYSTEM_NAME_FIELD};
 use ocelli_model::oid::Oid;
 use ocelli_model::profile::{Cell, RawTable};
 use serde_json::Value;
 
-/// The namespace.
-pub(super) const NAMESPACE: &str = "device";
-/// The one label of it.
-const LABEL: &str = "system";
-
 /// Field of the facts and last arcs below 1.3.6.1.2.1.1 (SNMPv2-MIB system).
-const FIELDS: [(&str, u32); 3] = [("sysdescr", 1), ("sysobjectid", 2), ("sysname", 5)];
+const FIELDS: [(&str, u32); 3] = [("sysdescr", 1), ("sysobjectid", 2), (SYSTEM_NAME_FIELD, 5)];
 /// Position of sysObjectID among them.
 const SYS_OBJECT_ID: usize = 1;
 
@@ -39,7 +34,7 @@ pub(super) fn labels(answers: &RawTable) -> BTreeMap<String, LabelFacts> {
             facts.insert((*field).to_owned(), Value::String(text));
         }
     }
-    let labels = (!facts.is_empty()).then(|| (LABEL.to_owned(), facts));
+    let labels = (!facts.is_empty()).then(|| (SYSTEM_LABEL.to_owned(), facts));
     labels.into_iter().collect()
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ocelli_model::enrichment::{EnrichmentGroup, Freshness, LabelFacts};
+use ocelli_model::enrichment::{DEVICE_NAMESPACE, EnrichmentGroup, Freshness, LabelFacts};
 use ocelli_model::profile::ValueMap;
 use ocelli_model::unix_seconds::UnixSeconds;
 
@@ -54,7 +54,7 @@ impl SnmpEnrichment {
         let variant = Variant::of(object_id.as_deref(), run.resource.id().resource_type());
         let model = run.resource.metadata_value("model").unwrap_or("");
         let found = [
-            (device::NAMESPACE, device::labels(&system.table)),
+            (DEVICE_NAMESPACE, device::labels(&system.table)),
             (
                 interfaces::NAMESPACE,
                 interfaces::labels(&ports.table, (variant, model), &self.types),

@@ -101,6 +101,13 @@ const COUNTERS: &[(Named, Read)] = &[
         ),
         |s| s.last_values_evicted,
     ),
+    (
+        (
+            "ocelli_bus_system_names_refused",
+            "Names of devices that found no room; their resources go by their other names.",
+        ),
+        |s| s.system_names_refused,
+    ),
 ];
 
 const GAUGES: &[(Named, Read)] = &[
