@@ -246,14 +246,14 @@ events! {
         "the disk has room again for what {reader} has yet to take";
     /// The certificate of the node ends soon.
     CertificateEnds "certificate_ends" Warning
-        { days: u64, not_after_ms: i64 }
-        "the certificate of this node ends in {days} days (at {not_after_ms} ms); issue another \
-         and reload";
+        { days: u64, not_after: String }
+        "the certificate of this node ends in {days} days, at {not_after}; issue another and \
+         reload";
     /// The certificate of the node has ended.
     CertificateEnded "certificate_ended" Error
-        { not_after_ms: i64 }
-        "the certificate of this node ended at {not_after_ms} ms; neighbours refuse it, issue \
-         another and reload";
+        { not_after: String }
+        "the certificate of this node ended at {not_after}; neighbours refuse it, issue another \
+         and reload";
     /// The certificate of the node is not valid yet.
     CertificateNotYet "certificate_not_yet" Error
         { seconds: u64 }

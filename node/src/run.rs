@@ -235,7 +235,12 @@ fn tell_findings(loaded: &Loaded) {
 }
 
 fn failure(error: &NodeError) -> Failure {
-    Failure::new(Exit::Failed, error)
+    let exit = match error {
+        // What `[identity]` and `[node]` name does not fit together, or is no identity.
+        NodeError::Identity(_) => Exit::Configuration,
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, error)
 }
 
 /// What relative paths refer to: the directory of the configuration.

@@ -535,6 +535,22 @@ fn who_is_not_of_this_mesh_or_not_who_it_says_is_refused_and_both_ends_say_why()
                 .any(|found| found.starts_with(&line))
                 .then_some(())
         });
+        let words = error_of(&link);
+        let about = words.split_once("refused: ").map(|(_, words)| words);
+        let about = about.unwrap_or_else(|| panic!("{}: {words}", stranger.name));
+        assert!(!about.contains("OtherError("), "{about}");
+        // The region's words for what it refused, or for what the stranger refused of it.
+        region.wait(&format!("{}: an event", stranger.name), |client| {
+            let events = client.json("/v1/events?from=-1h")?;
+            let of_stranger = |event: &&Value| {
+                let text = event["text"].as_str().unwrap_or_default();
+                event["kind"] == "link_refused" && text.contains(about)
+            };
+            let found = events["items"].as_array()?.iter().find(of_stranger)?;
+            let text = found["text"].as_str()?;
+            text.starts_with("link from 127.0.0.1 is refused")
+                .then_some(())
+        });
         say(&format!("{}: {}", stranger.name, error_of(&link)));
     }
 }
@@ -566,7 +582,8 @@ fn a_site_does_not_take_a_site_for_its_upstream_nor_a_certificate_for_another_no
         upstream: Some(quic),
         ..Place::SITE
     });
-    assert!(!other.running.wait(PATIENCE).success());
+    let status = other.running.wait(PATIENCE);
+    assert_eq!(status.code(), Some(78), "a matter of configuration");
     let log = other.running.stderr();
     assert!(
         log.contains("[node] says ocelli://acme/site/dc3/n1"),

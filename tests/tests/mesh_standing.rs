@@ -197,13 +197,25 @@ fn shows_no_data(bed: &mut Bed, cause: &str) {
         metrics.contains("ocelli_origins{state=\"stale\"} 1"),
         "{metrics}"
     );
-    let url = top.url("");
-    let status = Command::new(built_binary("ocelli"))
-        .args(["mesh", "status", "--at", url.trim_end_matches('/')])
+    let status = said(&top, &["mesh", "status"]);
+    assert!(status.contains(&format!("stale: {cause}")), "{status}");
+    let lines = said(&top, &["mesh", "status", "-o", "csv"]);
+    let nodes: Vec<&str> = lines.lines().collect();
+    assert_eq!(nodes.len(), 4, "a header and three nodes: {lines}");
+    assert!(nodes[0].starts_with("tier,site,node,"), "{lines}");
+    assert!(lines.contains("\nsite,dc1,n1,false,stale,"), "{lines}");
+}
+
+/// What a command prints of a node.
+fn said(of: &Client, arguments: &[&str]) -> String {
+    let url = of.url("");
+    let done = Command::new(built_binary("ocelli"))
+        .args(arguments)
+        .args(["--at", url.trim_end_matches('/')])
         .output()
         .unwrap();
-    let status = String::from_utf8(status.stdout).unwrap();
-    assert!(status.contains(&format!("stale: {cause}")), "{status}");
+    assert!(done.status.success(), "{done:?}");
+    String::from_utf8(done.stdout).unwrap()
 }
 
 /// The site says how far the tier above is behind, and what stands on its disk alone.
@@ -220,6 +232,7 @@ fn lag_grows_and_shows(bed: &mut Bed) {
         (&Value::from("dc1"), &Value::from("n1")),
         "{link}"
     );
+    assert!(link["build"].is_string(), "the version above: {link}");
     assert!(lag["records"].as_u64() >= Some(3), "{link}");
     assert!(lag["bytes"].as_u64() >= Some(100), "{link}");
     assert!(
@@ -227,6 +240,17 @@ fn lag_grows_and_shows(bed: &mut Bed) {
         "{links}"
     );
     let (_, metrics) = site.get("/metrics").unwrap();
+    let capacity = said(&site, &["capacity"]);
+    for part in [
+        "OUTAGE BRIDGED S",
+        "uplink/up/",
+        "BYTES A DAY",
+        "HOURS HELD",
+    ] {
+        assert!(capacity.contains(part), "{part}: {capacity}");
+    }
+    let lines = said(&site, &["capacity", "-o", "csv"]);
+    assert!(lines.contains("\nsite,dc1,n1,live,"), "{lines}");
     for family in ["records", "bytes", "seconds"] {
         let begin = format!("ocelli_link_lag_{family}{{link=\"up/");
         assert!(metrics.contains(&begin), "{begin} in {metrics}");

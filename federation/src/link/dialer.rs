@@ -5,11 +5,12 @@
 //! that stand.
 //! Names are resolved anew for each attempt, since a member may have moved.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ocelli_model::clock::{Clock, Rng};
+use ocelli_model::clock::{Clock, Monotonic, Rng};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -22,6 +23,8 @@ use crate::frame::Role;
 
 /// A name that is not resolved by then counts as a failure.
 const RESOLVE_MAX: Duration = Duration::from_secs(5);
+/// Least time between two warnings of one reason: attempts go on for as long as nobody mends it.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 4;
 
@@ -88,6 +91,8 @@ pub struct Dialer {
     options: DialerOptions,
     choice: Choice,
     states: watch::Sender<Vec<MemberState>>,
+    /// What was warned of last, by member.
+    warned: BTreeMap<usize, (String, Monotonic)>,
 }
 
 impl Dialer {
@@ -108,6 +113,7 @@ impl Dialer {
             options,
             choice,
             states,
+            warned: BTreeMap::new(),
         }
     }
 
@@ -179,16 +185,33 @@ impl Dialer {
         match self.dial(&member, (self.options.facts)()).await {
             Ok(link) => {
                 info!(%member, peer = %link.peer().identity, "link stands");
+                self.warned.remove(&number);
                 self.on(Event::Connected(number), None);
                 Some(Standing { link, member })
             }
             Err(error) => {
-                warn!(%member, error = %error.text, "no link");
+                if self.is_news(number, &error.text) {
+                    warn!(%member, error = %error.text, "no link");
+                } else {
+                    debug!(%member, error = %error.text, "still no link");
+                }
                 let random = self.options.rng.next_u64();
                 self.on(Event::DialFailed(number, random), Some(error));
                 None
             }
         }
+    }
+
+    fn is_news(&mut self, number: usize, error: &str) -> bool {
+        let now = self.options.clock.monotonic();
+        let is_known = self
+            .warned
+            .get(&number)
+            .is_some_and(|(told, at)| told == error && now.since(*at) < WARN_EVERY);
+        if !is_known {
+            self.warned.insert(number, (error.to_owned(), now));
+        }
+        !is_known
     }
 
     async fn probe(&mut self, number: usize) {

@@ -102,7 +102,7 @@ pub enum JoinError {
     Stopping(#[from] tokio::task::JoinError),
 }
 
-/// Joins; goes on with pauses of up to 30 s while no issuer can be reached. Cancel safe.
+/// Joins; goes on with pauses of up to 10 s while no issuer can be reached. Cancel safe.
 ///
 /// # Errors
 /// [`JoinError`], each for good: a person must act.

@@ -30,6 +30,7 @@ use ocelli_federation::link::{
 };
 use ocelli_federation::subscribe::SubscriptionServer;
 use ocelli_model::clock::Clock;
+use ocelli_model::event::Event;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
@@ -261,6 +262,13 @@ async fn run(
         }
     };
     let endpoint = Arc::new(endpoint);
+    let events = shared.parts.events.clone();
+    endpoint.tell_turned_away(Arc::new(move |address, reason| {
+        events.report(Event::LinkRefused {
+            link: format!("from {address}"),
+            reason: reason.to_owned(),
+        });
+    }));
     let is_open = config.listen.quic.is_some();
     let accepting = tokio::spawn(accept(offers, Arc::clone(&shared), is_open));
     let membership = membership::start(&endpoint, &shared.parts, &config);

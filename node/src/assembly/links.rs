@@ -127,7 +127,7 @@ impl Links {
     pub(super) fn up(&self, id: &str, link: Arc<dyn Link>, now: WallMs) {
         if let Some(view) = self.0.lock().get_mut(id) {
             view.neighbour = Some(link.peer().identity.to_string());
-            view.build = None;
+            view.build = Some(link.welcome().build.clone());
             (view.is_up, view.since, view.error) = (true, now, None);
             view.refusals.clear();
             view.link = Some(link);

@@ -17,6 +17,7 @@ use ocelli_federation::identity::{
 use ocelli_federation::link::{RESET_KEY_BYTES, reset_key_of};
 use ocelli_model::clock::{Clock, WallMs};
 use ocelli_model::event::Event;
+use ocelli_model::rfc3339::rfc3339_of;
 use rustls::time_provider::DefaultTimeProvider;
 use tracing::info;
 
@@ -212,14 +213,16 @@ fn check_own(own: &PeerIdentity, config: &Config) -> Result<(), MeshIdentityErro
 
 /// What is to be told of the certificate; `None`: it is sound.
 fn validity_event(own: &PeerIdentity, now: WallMs) -> Option<Event> {
-    let not_after_ms = own.not_after_ms;
+    let not_after = || rfc3339_of(WallMs(own.not_after_ms));
     match Validity::of(own, now) {
         Validity::Sound { .. } => None,
         Validity::EndsSoon { expires_in } => Some(Event::CertificateEnds {
             days: expires_in.as_secs() / 86_400,
-            not_after_ms,
+            not_after: not_after(),
         }),
-        Validity::Expired { .. } => Some(Event::CertificateEnded { not_after_ms }),
+        Validity::Expired { .. } => Some(Event::CertificateEnded {
+            not_after: not_after(),
+        }),
         Validity::NotYet { begins_in } => Some(Event::CertificateNotYet {
             seconds: begins_in.as_secs(),
         }),

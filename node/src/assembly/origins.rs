@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
 use ocelli_bus::{Bus, OriginDescription, OriginFacts};
@@ -22,8 +21,6 @@ use ocelli_model::clock::{Clock, WallMs};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// Nodes below dial again within this time after a start; whose link is not there then is lost.
-const RETURN_GRACE: Duration = Duration::from_secs(15);
 /// Streams of one neighbour whose heads are kept.
 const HEADS_PER_LINK_MAX: usize = 8_192;
 
@@ -267,9 +264,7 @@ impl Origins {
 
     /// What can be said of an origin that no link brought: nothing, or that none came back.
     fn word_of_start(&self, last: WallMs) -> Option<LinkWord> {
-        let grace_ms = i64::try_from(RETURN_GRACE.as_millis()).unwrap_or(i64::MAX);
-        let is_over = self.clock.wall().0.saturating_sub(self.started.0) > grace_ms;
-        (is_over && last < self.started).then(|| LinkWord::Down {
+        (last < self.started).then(|| LinkWord::Down {
             since: last,
             learnt: self.started,
             cause: format!("no link has brought it to {} since its start", self.who),

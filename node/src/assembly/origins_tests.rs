@@ -5,6 +5,7 @@ use ocelli_bus::record::EntryKind;
 use ocelli_bus::{BusOptions, ForeignBlock};
 use ocelli_model::clock::Rng;
 use ocelli_model::tier::Tier;
+use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
@@ -172,21 +173,13 @@ async fn a_neighbour_is_believed_for_the_sites_that_it_may_speak_for_alone() {
 }
 
 #[tokio::test]
-async fn who_does_not_come_back_after_a_start_is_stale_since_its_last_record() {
+async fn after_a_start_a_node_is_stale_since_its_last_record_until_a_link_brings_it() {
     let clock = HandClock::new();
     let (_, region, site) = region(&clock).await;
     clock.advance(Duration::from_secs(60));
     let bus = Arc::clone(&region.bus);
     let origins = Origins::new(bus, clock.clone(), "emea/r1".to_owned());
-    clock.advance(RETURN_GRACE);
-    assert_eq!(
-        state_of(&origins, &site),
-        OriginState::Live,
-        "it may still come"
-    );
     let mut told = BTreeMap::new();
-    assert_eq!(origins.words(Toward::Above, &mut told), []);
-    clock.advance(Duration::from_millis(1));
     let OriginState::Stale { since, cause } = state_of(&origins, &site) else {
         panic!("{:?}", state_of(&origins, &site));
     };
@@ -198,6 +191,9 @@ async fn who_does_not_come_back_after_a_start_is_stale_since_its_last_record() {
         [],
         "a peer knows itself"
     );
+    origins.taken("down/dc1/n1", Side::Below, site.bus.origin());
+    assert_eq!(state_of(&origins, &site), OriginState::Live);
+    assert_eq!(origins.words(Toward::Above, &mut told)[0].cause, None);
 }
 
 #[tokio::test]

@@ -136,6 +136,27 @@ const NODE_COLUMNS: &[Column] = &[
     wide("ORIGIN", "origin"),
 ];
 
+/// Of `capacity`: what an origin takes of the disk, and for how long it is there.
+const ORIGIN_COLUMNS: &[Column] = &[
+    column("TIER", "tier"),
+    column("SITE", "site"),
+    column("NODE", "node"),
+    column("STATE", "state"),
+    column("BYTES", "bytes"),
+    column("BYTES A DAY", "bytes_per_day"),
+    column("HOURS HELD", "hours_held"),
+    wide("ORIGIN", "origin"),
+];
+
+/// Of `capacity`: for whom the disk holds what, and how long each may be away.
+const READER_COLUMNS: &[Column] = &[
+    column("READER", "name"),
+    column("IDLE MS", "idle_ms"),
+    column("BYTES TO TAKE", "bytes"),
+    column("OUTAGE BRIDGED S", "outage_s"),
+    wide("KIND", "kind"),
+];
+
 const CURSOR_COLUMNS: &[Column] = &[
     column("NAME", "name"),
     column("KIND", "kind"),
@@ -176,14 +197,19 @@ pub(crate) fn cursors(command: CursorsCommand, streams: &mut Streams) -> Result<
 pub(crate) fn capacity(args: &AskArgs, streams: &mut Streams) -> Result<Exit, Failure> {
     let client = args.connect.client()?;
     let document = block_on(client.get("/v1/capacity", &[]))?;
-    if !matches!(args.output.format, Format::Table | Format::Wide) {
-        return show(&document, NODE_COLUMNS, (args.output.format, streams));
+    let format = args.output.format;
+    if !matches!(format, Format::Table | Format::Wide) {
+        let items = document["origins"].as_array().cloned().unwrap_or_default();
+        return document_of(&document, (&items, ORIGIN_COLUMNS), (format, streams));
     }
     let text = |key| cell_text(&document, key);
     let rows = [
         ("bytes on disk", text("bytes")),
         ("of at most", text("bytes_max")),
-        ("bytes a day", text("bytes_per_day")),
+        (
+            "bytes a day",
+            text("bytes_per_day").trim_end_matches(".0").to_owned(),
+        ),
         ("full in seconds", text("full_in_s")),
         ("outage bridged, seconds", text("outage_s")),
         ("retention, seconds", text("retention_s")),
@@ -193,14 +219,46 @@ pub(crate) fn capacity(args: &AskArgs, streams: &mut Streams) -> Result<Exit, Fa
         .map(|(name, value)| vec![name.to_owned(), value])
         .collect();
     streams.print(&aligned(&rows, false))?;
-    let origins = document["origins"].as_array().cloned().unwrap_or_default();
+    let readers = rounded(&document["readers"]);
+    let origins = rounded(&document["origins"]);
+    for (items, columns) in [(readers, READER_COLUMNS), (origins, ORIGIN_COLUMNS)] {
+        let listing = Listing {
+            columns,
+            items: &items,
+            document: None,
+        };
+        streams.print("\n")?;
+        streams.list(format, &listing)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The rows of a list for people: bytes and hours without more digits than they are known to.
+fn rounded(list: &Value) -> Vec<Value> {
+    let mut rows = list.as_array().cloned().unwrap_or_default();
+    for row in &mut rows {
+        if let Some(bytes) = row["bytes_per_day"].as_f64() {
+            row["bytes_per_day"] = json!(format!("{bytes:.0}"));
+        }
+        if let Some(hours) = row["hours_held"].as_f64() {
+            row["hours_held"] = json!(format!("{hours:.2}"));
+        }
+    }
+    rows
+}
+
+/// A document for programs, whose lines are `items` where the form has lines.
+fn document_of(
+    document: &Value,
+    (items, columns): (&[Value], &[Column]),
+    (format, streams): (Format, &mut Streams),
+) -> Result<Exit, Failure> {
     let listing = Listing {
-        columns: NODE_COLUMNS,
-        items: &origins,
-        document: None,
+        columns,
+        items,
+        document: Some(document),
     };
-    streams.print("\n")?;
-    streams.list(args.output.format, &listing)?;
+    streams.list(format, &listing)?;
     Ok(Exit::Done)
 }
 
@@ -210,8 +268,10 @@ pub(crate) fn mesh(command: MeshCommand, streams: &mut Streams) -> Result<Exit, 
         MeshCommand::Status(args) => {
             let client = args.connect.client()?;
             let document = block_on(mesh_tree::ask(&client))?;
-            if !matches!(args.output.format, Format::Table | Format::Wide) {
-                return show(&document, NODE_COLUMNS, (args.output.format, streams));
+            let format = args.output.format;
+            if !matches!(format, Format::Table | Format::Wide) {
+                let items = document["nodes"].as_array().cloned().unwrap_or_default();
+                return document_of(&document, (&items, NODE_COLUMNS), (format, streams));
             }
             streams.print(&mesh_tree::shown(&document))?;
             Ok(Exit::Done)
@@ -281,12 +341,9 @@ fn show(
     columns: &[Column],
     (format, streams): (Format, &mut Streams),
 ) -> Result<Exit, Failure> {
-    let items = std::slice::from_ref(item);
-    let listing = Listing {
-        columns,
-        items,
-        document: Some(item),
-    };
-    streams.list(format, &listing)?;
-    Ok(Exit::Done)
+    document_of(
+        item,
+        (std::slice::from_ref(item), columns),
+        (format, streams),
+    )
 }

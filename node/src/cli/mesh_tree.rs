@@ -121,6 +121,7 @@ fn link_row(link: &Value, own_version: &str) -> Vec<String> {
     let lag = match link["lag_records"].as_u64() {
         None => String::new(),
         Some(0) => "all is above".to_owned(),
+        Some(1) => "1 record behind".to_owned(),
         Some(records) => format!("{records} records behind"),
     };
     let version = match link["build"].as_str() {

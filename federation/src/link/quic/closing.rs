@@ -12,6 +12,10 @@ use crate::link::limits::CLOSE_REASON_MAX;
 const NO_PLACE: &str = "no place is free there: it has as many links as its node.memory_max \
                         allows, or as many as one address may have; it is tried again";
 
+/// What the TLS library writes before and behind the words of a refused certificate.
+const TLS_BEFORE: &str = "invalid peer certificate: Other(OtherError(";
+const TLS_BEHIND: &str = "))";
+
 /// Why a connection ended.
 pub(super) fn closed_of(error: &ConnectionError) -> Closed {
     match error {
@@ -33,13 +37,29 @@ pub(super) fn closed_of(error: &ConnectionError) -> Closed {
             Closed::by_peer(CloseCode::Refused, NO_PLACE)
         }
         ConnectionError::ConnectionClosed(close) => {
-            let reason = format!("{}: {}", close.error_code, shown(&close.reason));
-            Closed::by_peer(CloseCode::Protocol, reason)
+            let reason = shown(&close.reason);
+            match refusal_in(&reason) {
+                Some(refusal) => Closed::by_peer(CloseCode::Refused, refusal),
+                None => {
+                    let reason = format!("{}: {reason}", close.error_code);
+                    Closed::by_peer(CloseCode::Protocol, reason)
+                }
+            }
         }
-        ConnectionError::VersionMismatch
-        | ConnectionError::TransportError(_)
-        | ConnectionError::CidsExhausted => Closed::here(CloseCode::Protocol, error.to_string()),
+        ConnectionError::TransportError(error) => match refusal_in(&error.reason) {
+            Some(refusal) => Closed::here(CloseCode::Refused, refusal),
+            None => Closed::here(CloseCode::Protocol, error.to_string()),
+        },
+        ConnectionError::VersionMismatch | ConnectionError::CidsExhausted => {
+            Closed::here(CloseCode::Protocol, error.to_string())
+        }
     }
+}
+
+/// The words of `identity` about a certificate, without what the TLS library puts around them.
+fn refusal_in(reason: &str) -> Option<&str> {
+    let (_, words) = reason.split_once(TLS_BEFORE)?;
+    Some(words.strip_suffix(TLS_BEHIND).unwrap_or(words))
 }
 
 /// Closes a connection with a code and a text that the peer logs too.
@@ -63,6 +83,34 @@ mod tests {
     fn a_peers_text_is_cut_and_cannot_forge_lines_of_a_log() {
         assert_eq!(shown(b"a\nb\x1b[2J"), "a b [2J");
         assert_eq!(shown(&[b'x'; 9_999]).len(), CLOSE_REASON_MAX);
+    }
+
+    #[test]
+    fn a_refused_certificate_is_told_in_its_own_words_at_both_ends() {
+        let words = "certificate of a was revoked; issue a new one (if wanted)";
+        let reason = format!("invalid peer certificate: Other(OtherError({words}))");
+        let code = TransportErrorCode::crypto(46);
+        assert_eq!(
+            refusal_in(&reason),
+            Some(words),
+            "as this end's error has it"
+        );
+        let cut = &reason[..reason.len() - 3];
+        let told = |text: &str| {
+            closed_of(&ConnectionError::ConnectionClosed(quinn::ConnectionClose {
+                error_code: code,
+                frame_type: None,
+                reason: text.to_owned().into(),
+            }))
+        };
+        assert_eq!(told(&reason), Closed::by_peer(CloseCode::Refused, words));
+        assert_eq!(told(cut).reason, &words[..words.len() - 1]);
+        let other = told("no application protocol");
+        assert_eq!(other.code, CloseCode::Protocol);
+        assert!(
+            other.reason.ends_with(": no application protocol"),
+            "{other}"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::admission::{Admission, AdmissionStatistics, Admitted, Verdict};
 use super::closing;
@@ -29,6 +29,7 @@ use super::signing::{SigningDoor, Signings};
 use super::transport::{
     RESET_KEY_BYTES, TlsError, accepted, client_config, endpoint_config, server_config,
 };
+use super::turned_away::{TurnedAway, TurnedAwaySink};
 use crate::identity::{IdentityStore, PeerIdentity, SERVER_NAME};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::limits::{BudgetError, HANDSHAKE_MAX, LinkBudget, OFFERS_MAX};
@@ -147,6 +148,7 @@ struct EndpointCore {
     links: Arc<LinkList>,
     guard: Arc<Guard>,
     signing: Mutex<Option<Arc<SigningDoor>>>,
+    turned_away: TurnedAway,
 }
 
 /// Live links, for what concerns all of them.
@@ -185,6 +187,7 @@ impl MeshEndpoint {
             links: Arc::default(),
             guard: Arc::default(),
             signing: Mutex::default(),
+            turned_away: TurnedAway::default(),
         });
         let (sender, offers) = mpsc::channel(OFFERS_MAX);
         let accepting = tokio::spawn(accept(Arc::clone(&core), sender));
@@ -265,6 +268,12 @@ impl MeshEndpoint {
         let (door, signings) = SigningDoor::new(identity);
         *self.core.signing.lock() = Some(door);
         signings
+    }
+
+    /// From now on `sink` hears of those who dial in and are not let in, with the reason; of one
+    /// that tries again and again only now and then.
+    pub fn tell_turned_away(&self, sink: TurnedAwaySink) {
+        self.core.turned_away.tell(sink);
     }
 
     /// Closes the links whose peers `judge` finds a reason against; how many there were. For a new
@@ -449,13 +458,9 @@ async fn greet(
     let connection = match within(&*core.clock, HANDSHAKE_MAX, connecting).await {
         Some(Ok(connection)) => connection,
         Some(Err(error)) => {
-            info!(%address, reason = %closing::closed_of(&error), "handshake failed");
-            return;
+            return turned_away(&core, address, &closing::closed_of(&error).to_string());
         }
-        None => {
-            info!(%address, reason = "not finished in time", "handshake failed");
-            return;
-        }
+        None => return turned_away(&core, address, "the handshake was not finished in time"),
     };
     let (links, guard) = (Arc::clone(&core.links), Arc::clone(&core.guard));
     let reception = Reception {
@@ -477,6 +482,11 @@ async fn greet(
                 debug!(%address, "peer came while the endpoint stops");
             }
         }
-        Err(closed) => info!(%address, reason = %closed.reason, "peer refused"),
+        Err(closed) => turned_away(&core, address, &closed.reason),
     }
+}
+
+fn turned_away(core: &EndpointCore, address: SocketAddr, reason: &str) {
+    let now = core.clock.monotonic();
+    core.turned_away.note(address, reason, now);
 }

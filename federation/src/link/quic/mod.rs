@@ -20,6 +20,7 @@ mod shares;
 mod signing;
 mod streams;
 mod transport;
+mod turned_away;
 
 pub use admission::AdmissionStatistics;
 pub use asking::{AskError, ask_to_sign};
@@ -31,6 +32,7 @@ pub use reception::{Offer, WelcomeFacts};
 pub use request::{IncomingRequest, Piece, RequestError, RequestLimits, RequestStream};
 pub use signing::{SigningOffer, Signings};
 pub use transport::{RESET_KEY_BYTES, TlsError, reset_key_of};
+pub use turned_away::TurnedAwaySink;
 
 #[cfg(test)]
 #[path = "bed_tests.rs"]

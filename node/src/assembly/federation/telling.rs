@@ -16,7 +16,7 @@ use ocelli_model::clock::Clock;
 
 use crate::assembly::origins::Origins;
 
-/// Between two looks when nothing is said to have changed: origins that are new, a grace that ends.
+/// Between two looks when nothing is said to have changed: origins that are new.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After so many looks all is told again.
 const LOOKS_UNTIL_AGAIN: u32 = 6;
