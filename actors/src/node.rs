@@ -24,6 +24,7 @@ use tracing::{error, info};
 use crate::arbiter::{StationCommand, StationHandle};
 use crate::events::Reporter;
 use crate::plan::{PairSetting, ResourceMemory, ResourcePlan};
+use crate::recall::Recalled;
 use crate::site::Site;
 use crate::slot_time::SlotTime;
 use crate::supervise::{Core, Ending, Life, spawn};
@@ -86,11 +87,8 @@ pub(crate) struct NodeCore {
 }
 
 impl NodeCore {
-    pub(crate) fn new(
-        world: NodeWorld,
-        site: Arc<Site>,
-        memories: HashMap<ResourceId, ResourceMemory>,
-    ) -> Self {
+    pub(crate) fn new(world: NodeWorld, site: Arc<Site>, recalled: Recalled) -> Self {
+        let memories = recalled.memories(&world.catalog.state());
         Self {
             world,
             site,

@@ -171,6 +171,9 @@ pub struct ResourceMemory {
     pub is_drained: bool,
     /// Whether it was another origin's: the data directory is a copy or went back in time.
     pub is_rolled_back: bool,
+    /// Pairs without memory begin after this slot, since a life that the disk lost may have polled
+    /// them.
+    pub lost_since: Option<SlotMs>,
 }
 
 impl ResourceMemory {

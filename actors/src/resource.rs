@@ -84,6 +84,8 @@ pub(crate) struct ResourceCore {
     pairs: BTreeMap<Arc<str>, PairKept>,
     /// Why slots before this life have no batch.
     missed: GapCause,
+    /// Where the slots of pairs without memory begin, for the first plan; `None`: now.
+    lost_since: Option<SlotMs>,
     runs: Vec<InProgress>,
     learning: Learning,
     session: Option<Rc<OpenSession>>,
@@ -143,6 +145,7 @@ pub(crate) fn start_resource(
             .map(|(name, memory)| (name, kept(memory)))
             .collect(),
         missed,
+        lost_since: memory.lost_since,
         runs: Vec::new(),
         learning: Learning::default(),
         session: None,
@@ -176,6 +179,7 @@ impl Core for ResourceCore {
         self.key
             .get_or_insert_with(|| station.enlist(life.address().downgrade()));
         self.follow(life);
+        self.lost_since = None;
         self.step(ResourceEvent::Tick, None, life);
     }
 

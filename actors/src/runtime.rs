@@ -167,7 +167,7 @@ impl Runtime {
             name,
             events: events.clone(),
         };
-        let core = NodeCore::new(world, Arc::clone(&site), recalled.resources);
+        let core = NodeCore::new(world, Arc::clone(&site), recalled);
         let node = start(core, &supervision);
         let discovery_world = DiscoveryWorld {
             clock: Arc::clone(&clock),

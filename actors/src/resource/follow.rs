@@ -62,7 +62,7 @@ impl ResourceCore {
     fn begin_of(&self, setting: &PairSetting) -> Begin {
         let kept = self.pairs.get(&setting.instance.name);
         let Some((last, interval_ms, epoch)) = kept.and_then(|kept| kept.memory.last) else {
-            return Begin::Fresh;
+            return self.begin_unknown(setting);
         };
         let before = (interval_ms != setting.interval_ms)
             .then(|| pair_plan(&self.plan, setting, interval_ms))
@@ -73,6 +73,17 @@ impl ResourceCore {
             cause: self.missed.clone(),
             before,
         }
+    }
+
+    /// Of a pair without memory.
+    fn begin_unknown(&self, setting: &PairSetting) -> Begin {
+        let pair = pair_plan(&self.plan, setting, setting.interval_ms);
+        let since = pair.zip(self.lost_since);
+        since.map_or(Begin::Fresh, |(pair, since)| Begin::After {
+            last: pair.grid.at_or_before(since),
+            cause: self.missed.clone(),
+            before: None,
+        })
     }
 
     pub(super) fn retire(&mut self, done: oneshot::Sender<()>, life: &mut Life<Self>) {
