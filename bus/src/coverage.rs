@@ -13,6 +13,7 @@ use std::path::Path;
 use ocelli_model::clock::WallMs;
 use serde::{Deserialize, Serialize};
 
+use crate::delivery_lane::DeliveryLane;
 use crate::disk::Disk;
 use crate::head_mark::HeadMark;
 use crate::record::{Lane, OriginId, Seq, StreamId};
@@ -44,6 +45,8 @@ pub(crate) struct StreamState {
     /// Removed by retention. Where it had more ranges than a set may, all of `covered` then.
     pub(crate) removed: SeqRanges,
     pub(crate) head: Option<StreamHead>,
+    /// Highest seq of its backfill that is held; 0: none.
+    pub(crate) backfilled: Seq,
     /// Bytes of its frames that were made durable since the process began.
     pub(crate) bytes_taken: u64,
 }
@@ -87,6 +90,9 @@ impl StreamState {
         note_skipped((&self.covered, &mut self.skipped), &range, &block.skipped());
         self.covered.insert_exact(block.range());
         self.bytes_taken += block.frame_bytes();
+        if block.lane() == DeliveryLane::Backfill {
+            self.backfilled = self.backfilled.max(block.range().last);
+        }
         self.note_head(block);
     }
 
@@ -107,6 +113,7 @@ impl StreamState {
         let known = (&self.covered, &mut self.skipped);
         note_skipped(known, &facts.ranges, &facts.skipped);
         self.covered.insert_all_exact(&facts.ranges);
+        self.backfilled = self.backfilled.max(facts.backfilled);
         if let Some((block_first, checksum)) = facts.head {
             let mark = HeadMark {
                 seq: facts.ranges.highest(),
@@ -173,6 +180,7 @@ pub(crate) fn load(
             skipped: SeqRanges::default(),
             removed: stream.removed,
             head: stream.head,
+            backfilled: Seq(0),
             bytes_taken: 0,
         };
         (id, state)
@@ -221,6 +229,7 @@ mod tests {
                 mark: mark(seq),
                 received: WallMs(5),
             }),
+            backfilled: Seq(0),
             bytes_taken: 0,
         }
     }

@@ -44,8 +44,10 @@ pub struct Record {
     pub time: WallMs,
     /// Something that was asked for is missing.
     pub is_partial: bool,
-    /// It came over a backfill lane.
+    /// It did not come live.
     pub is_backfill: bool,
+    /// It did not come in the order of backfill either ([`crate::DeliveryLane::Fill`]).
+    pub is_fill: bool,
     /// A full disk does not take it: it has no seq, and its slot is a gap.
     pub is_volatile: bool,
     /// The rest.
@@ -152,6 +154,7 @@ pub fn decode_entry(
         time: head.time,
         is_partial: head.flags.has(EntryFlags::PARTIAL),
         is_backfill: false,
+        is_fill: false,
         is_volatile: false,
         payload,
     })

@@ -17,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::block::{BlockError, EntryHead, EntryView};
 use crate::decoder::{Record, RecordError, ResolvedHead, decode_entry, resolve_head};
 use crate::definition::{Definition, OriginDescription};
+use crate::delivery_lane::DeliveryLane;
 use crate::payload::Payload;
 use crate::record::{EntryKind, Lane, OriginId, StreamId};
 use crate::resolver::{ResolveError, Resolver};
@@ -185,6 +186,7 @@ impl Definitions {
         let key = (entry.block().position(), entry.index());
         let mut record = decode_entry(entry.stream(), entry.view(), resolved, entry.body()?)?;
         record.is_backfill = entry.block().is_backfill();
+        record.is_fill = entry.block().lane() == DeliveryLane::Fill;
         let record = Arc::new(record);
         self.cache.lock().insert(key, &record);
         Ok(record)

@@ -74,7 +74,8 @@ impl ForeignBlock {
         }
     }
 
-    /// The same block, said to come over a backfill lane or a live one.
+    /// The same block, said to come over a channel of backfill or a live one. What is older than
+    /// what the node has is late in any case.
     #[must_use]
     pub fn with_backfill(mut self, is_backfill: bool) -> Self {
         self.0.envelope_mut().set_backfill(is_backfill);

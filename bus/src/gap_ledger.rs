@@ -2,7 +2,8 @@
 //!
 //! Does: merge neighbours, heal what a late batch fills, settle what was pending by a later gap or
 //! a release, list by any condition. Does not: decide what is a gap (`actors`), tell tiling.
-//! In: durable entries in log order. Out: [`GapRow`]s. Full: beyond its number of ranges the range
+//! In: durable entries in log order, of whose streams older ones may come later; at a start what was
+//! healed before. Out: [`GapRow`]s. Full: beyond its number of ranges the range
 //! that was noted first leaves (the log still holds it), counted.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,8 +15,10 @@ use ocelli_model::slot::SlotMs;
 use parking_lot::RwLock;
 
 use crate::decoder::Record;
+use crate::filled_slots::{FilledPair, FilledSlots};
 use crate::payload::Payload;
 use crate::record::{OriginId, Seq};
+use crate::wire::{Cursor, WireError};
 
 /// Whose gaps.
 type Pair = (Option<ResourceId>, Option<Arc<str>>);
@@ -38,7 +41,7 @@ pub struct GapRow {
     pub seq: Seq,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     /// Of a pair by first slot.
     pairs: BTreeMap<Pair, BTreeMap<SlotMs, GapRow>>,
@@ -46,6 +49,8 @@ struct Inner {
     order: VecDeque<(Pair, SlotMs)>,
     ranges: usize,
     dropped: u64,
+    /// Slots with batches that gaps which are read yet may name.
+    filled: FilledSlots,
 }
 
 /// Gaps that are known.
@@ -58,7 +63,7 @@ pub struct GapLedger {
 impl GapLedger {
     pub(crate) fn new(ranges_max: usize) -> Self {
         Self {
-            inner: RwLock::default(),
+            inner: RwLock::new(Inner::new(ranges_max)),
             ranges_max,
         }
     }
@@ -124,23 +129,52 @@ impl GapLedger {
         self.inner.write().note(row, self.ranges_max);
     }
 
-    /// Takes out the slot that a batch fills.
-    pub(crate) fn heal(&self, resource: &ResourceId, plugin: &Arc<str>, slot: SlotMs) {
-        let pair = (Some(resource.clone()), Some(Arc::clone(plugin)));
-        let is_gap = |inner: &Inner| inner.covering(&pair, slot).is_some();
-        if is_gap(&self.inner.read()) {
+    /// Takes out the slot that a batch fills. `is_ahead`: older records of its stream may come yet,
+    /// and a gap among them says nothing of this slot.
+    pub(crate) fn heal(&self, pair: FilledPair, slot: (SlotMs, u32), is_ahead: bool) {
+        let known = (Some(pair.0.clone()), Some(Arc::clone(&pair.1)));
+        let is_gap = |inner: &Inner| inner.covering(&known, slot.0).is_some();
+        if is_ahead || is_gap(&self.inner.read()) {
             self.inner.write().heal(&pair, slot);
         }
+    }
+
+    /// The slots that are healed, for a checkpoint; nothing if there are none.
+    pub(crate) fn filled(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let inner = self.inner.read();
+        if !inner.filled.is_empty() {
+            inner.filled.encode(&mut bytes);
+        }
+        bytes
+    }
+
+    /// Takes in what was healed before a start.
+    pub(crate) fn restore_filled(&self, bytes: &[u8]) -> Result<(), WireError> {
+        let mut cursor = Cursor::new(bytes);
+        self.inner.write().filled.decode(&mut cursor)?;
+        cursor.finish("the end of the filled slots")
     }
 }
 
 impl Inner {
+    fn new(ranges_max: usize) -> Self {
+        Self {
+            pairs: BTreeMap::new(),
+            order: VecDeque::new(),
+            ranges: 0,
+            dropped: 0,
+            filled: FilledSlots::new(ranges_max),
+        }
+    }
+
     fn covering(&self, pair: &Pair, slot: SlotMs) -> Option<&GapRow> {
         let (_, row) = self.pairs.get(pair)?.range(..=slot).next_back()?;
         (row.gap.last >= slot).then_some(row)
     }
 
     fn note(&mut self, row: GapRow, ranges_max: usize) {
+        let slots = (row.gap.first, row.gap.last);
         let pair = (row.resource.clone(), row.plugin.clone());
         if !row.is_pending {
             self.cut(&pair, (row.gap.first, row.gap.last), |known| {
@@ -156,13 +190,14 @@ impl Inner {
             before.is_pending == row.is_pending && before.gap.try_merge(&row.gap)
         });
         if is_merged {
-            return;
+            return self.leave_out_filled(&pair, slots);
         }
         let first = row.gap.first;
         if rows.insert(first, row).is_none() {
             self.ranges += 1;
-            self.order.push_back((pair, first));
+            self.order.push_back((pair.clone(), first));
         }
+        self.leave_out_filled(&pair, slots);
         while self.ranges > ranges_max {
             let Some((pair, first)) = self.order.pop_front() else {
                 break;
@@ -188,8 +223,23 @@ impl Inner {
         Some(row)
     }
 
-    fn heal(&mut self, pair: &Pair, slot: SlotMs) {
-        self.cut(pair, (slot, slot), |_| true);
+    fn heal(&mut self, (resource, plugin): &FilledPair, (slot, interval_ms): (SlotMs, u32)) {
+        let pair = (resource.clone(), Arc::clone(plugin));
+        self.filled.insert(&pair, slot, interval_ms);
+        let pair = (Some(pair.0), Some(pair.1));
+        self.cut(&pair, (slot, slot), |_| true);
+    }
+
+    /// A batch says more of a slot than a gap, whichever was read first.
+    fn leave_out_filled(&mut self, pair: &Pair, slots: (SlotMs, SlotMs)) {
+        let (Some(resource), Some(plugin)) = pair else {
+            return;
+        };
+        let of_pair = (resource.clone(), Arc::clone(plugin));
+        for (first, last) in self.filled.within(&of_pair, slots) {
+            let within = (first.max(slots.0), last.min(slots.1));
+            self.cut(pair, within, |_| true);
+        }
     }
 
     /// The owner polls nothing from `from` on: what was pending there was never its to poll.

@@ -231,7 +231,7 @@ fn save_checkpoint(shared: &Shared) {
     let bytes = shared
         .views
         .last_values
-        .checkpoint(shared.log.durable_end());
+        .checkpoint(shared.log.durable_end(), shared.views.gaps.filled());
     if let Err(error) = shared.disk.replace(&path, &bytes) {
         tracing::warn!(%error, "last values were not saved; the next start reads more segments");
     }

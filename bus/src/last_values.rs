@@ -26,6 +26,10 @@ use crate::wire::{Cursor, WireError, put_varint};
 const MAGIC: [u8; 4] = *b"OCCK";
 /// Version of its form.
 const VERSION: u8 = 1;
+/// The version that tells which gaps batches have healed; written only where some have.
+const VERSION_OF_FILLED: u8 = 2;
+/// Longest list of healed slots, bytes.
+const FILLED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Most places of a checkpoint: a batch and a session for each of a million pairs.
 const PLACES_MAX: usize = 2_000_000;
 /// What an entry takes beside its body, bytes.
@@ -101,6 +105,8 @@ pub(crate) struct Checkpoint {
     pub(crate) end: LogPosition,
     /// Ascending.
     pub(crate) places: Vec<Place>,
+    /// Slots that batches filled, as [`crate::filled_slots`] writes them.
+    pub(crate) filled: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -250,8 +256,8 @@ impl LastValues {
         Counters::add(&counters.last_values_evicted, evicted);
     }
 
-    /// The checkpoint file's content for the state at `end`.
-    pub(crate) fn checkpoint(&self, end: LogPosition) -> Vec<u8> {
+    /// The checkpoint file's content for the state at `end`, with the slots that were `filled`.
+    pub(crate) fn checkpoint(&self, end: LogPosition, mut filled: Vec<u8>) -> Vec<u8> {
         let inner = self.inner.read();
         let mut places: Vec<_> = inner
             .entries
@@ -262,7 +268,15 @@ impl LastValues {
         places.extend(self.system_names.places());
         places.sort_unstable();
         places.truncate(PLACES_MAX);
-        Checkpoint { end, places }.encode()
+        if filled.len() > FILLED_BYTES_MAX {
+            filled.clear();
+        }
+        let checkpoint = Checkpoint {
+            end,
+            places,
+            filled,
+        };
+        checkpoint.encode()
     }
 }
 
@@ -304,7 +318,10 @@ impl Inner {
 impl Checkpoint {
     fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        bytes.push(VERSION);
+        bytes.push(match self.filled.is_empty() {
+            true => VERSION,
+            false => VERSION_OF_FILLED,
+        });
         put_varint(&mut bytes, self.end.segment.0);
         put_varint(&mut bytes, self.end.offset);
         put_varint(&mut bytes, self.places.len() as u64);
@@ -312,6 +329,10 @@ impl Checkpoint {
             put_varint(&mut bytes, place.block.segment.0);
             put_varint(&mut bytes, place.block.offset);
             put_varint(&mut bytes, u64::from(place.index));
+        }
+        if !self.filled.is_empty() {
+            put_varint(&mut bytes, self.filled.len() as u64);
+            bytes.extend_from_slice(&self.filled);
         }
         let checksum = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
@@ -328,9 +349,10 @@ impl Checkpoint {
     }
 
     fn decode_parts(cursor: &mut Cursor<'_>) -> Result<Self, WireError> {
-        let head = [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], VERSION];
-        if cursor.array::<5>("a checkpoint")? != head {
-            return Err(cursor.error("checkpoint version 1"));
+        let magic = cursor.array::<4>("a checkpoint")?;
+        let version = cursor.u8("a version")?;
+        if magic != MAGIC || !matches!(version, VERSION | VERSION_OF_FILLED) {
+            return Err(cursor.error("checkpoint version 1 or 2"));
         }
         let position = |cursor: &mut Cursor<'_>| -> Result<LogPosition, WireError> {
             let segment = SegmentNumber(cursor.varint("a segment")?);
@@ -348,8 +370,17 @@ impl Checkpoint {
                 index: cursor.varint_u32("an index")?,
             });
         }
+        let mut filled = Vec::new();
+        if version == VERSION_OF_FILLED {
+            let len = cursor.varint_usize(FILLED_BYTES_MAX, "filled slots")?;
+            filled.extend_from_slice(cursor.take(len, "filled slots")?);
+        }
         cursor.finish("the checkpoint's end")?;
-        Ok(Self { end, places })
+        Ok(Self {
+            end,
+            places,
+            filled,
+        })
     }
 }
 
@@ -362,6 +393,7 @@ mod tests {
         #[test]
         fn a_checkpoint_comes_back_and_a_flipped_bit_is_seen(
             list in proptest::collection::vec((0u64..9, any::<u64>(), any::<u32>()), 0..20),
+            filled in proptest::collection::vec(any::<u8>(), 0..9),
             flip in any::<proptest::sample::Index>()
         ) {
             let place = |(segment, offset, index): (u64, u64, u32)| Place {
@@ -370,7 +402,7 @@ mod tests {
             };
             let places: Vec<_> = list.into_iter().map(place).collect();
             let end = LogPosition { segment: SegmentNumber(9), offset: 4_711 };
-            let checkpoint = Checkpoint { end, places };
+            let checkpoint = Checkpoint { end, places, filled };
             let mut bytes = checkpoint.encode();
             prop_assert_eq!(Checkpoint::decode(&bytes), Some(checkpoint));
             let bit = flip.index(bytes.len() * 8);

@@ -68,6 +68,12 @@ impl LogMap {
         state.covered.contains_all(range) && (state.skipped.is_empty() || wanted().is_empty())
     }
 
+    /// The highest seq of a stream's backfill that is held; 0 if none.
+    pub(crate) fn backfilled(&self, stream: StreamId) -> Seq {
+        let state = self.streams.get(&stream);
+        state.map_or(Seq(0), |state| state.backfilled)
+    }
+
     /// The highest seq of a stream that is held, or was; 0 if none.
     pub(crate) fn highest(&self, stream: StreamId) -> Seq {
         let state = self.streams.get(&stream);

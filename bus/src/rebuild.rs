@@ -35,6 +35,9 @@ pub(crate) fn run(shared: &Shared) -> io::Result<u64> {
     let checkpoint = load(shared)?;
     let mut position = match &checkpoint {
         Some(checkpoint) => {
+            if let Err(error) = shared.views.gaps.restore_filled(&checkpoint.filled) {
+                tracing::warn!(%error, "gaps that were healed show again");
+            }
             restore(shared, &checkpoint.places)?;
             checkpoint.end
         }
@@ -59,7 +62,9 @@ pub(crate) fn run(shared: &Shared) -> io::Result<u64> {
             .iter()
             .filter(|block| block.header().stream.lane == Lane::Data);
         for block in data {
-            shared.views.apply(block, &shared.counters);
+            // Which holes there were as it came is not known any more.
+            let is_ahead = block.header().stream.origin != shared.origin;
+            shared.views.apply(block, is_ahead, &shared.counters);
         }
         if chunk.next <= position {
             break;
@@ -181,7 +186,7 @@ fn restore(shared: &Shared, places: &[Place]) -> io::Result<()> {
         for place in of_block {
             shared
                 .views
-                .apply_entry(&block, place.index as usize, &shared.counters);
+                .apply_entry(&block, (place.index as usize, false), &shared.counters);
         }
     }
     Ok(())

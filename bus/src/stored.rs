@@ -14,6 +14,7 @@ use crate::block::{
     BlockError, BlockHeader, BlockView, EntryHead, EntryView, HEADER_BYTES, put_back, source_of,
     withhold,
 };
+use crate::delivery_lane::DeliveryLane;
 use crate::record::{EntryKind, Seq, StreamId};
 use crate::segment::LogPosition;
 use crate::segment::frame::{Envelope, FRAME_HEAD_BYTES};
@@ -71,6 +72,7 @@ impl StoredBlock {
     /// [`BlockError::Inflate`] if the block is compressed and damaged.
     pub(crate) fn into_fill(mut self, held: &SeqRanges) -> Result<Self, BlockError> {
         self.envelope.set_fill();
+        self.envelope.set_backfill(true);
         let cut = withhold(&self.bytes, |entry| held.contains(entry.seq))?;
         let bytes = cut.unwrap_or(self.bytes);
         Self::read(self.position, self.envelope, bytes)
@@ -110,6 +112,7 @@ impl StoredBlock {
             bytes: self.frame_bytes(),
             checksum: self.checksum(),
             skipped: self.skipped(),
+            lane: self.lane(),
         }
     }
 
@@ -139,10 +142,17 @@ impl StoredBlock {
         self.envelope.received
     }
 
-    /// Whether it came over a backfill lane: it is older than what the node had of its stream.
+    /// Whether it did not come live: it is older than what the node had of its stream.
     #[must_use]
     pub fn is_backfill(&self) -> bool {
         self.envelope.is_backfill()
+    }
+
+    /// On which lane of its stream it came here. In the order of the log live ascends, and so does
+    /// backfill; a fill stands anywhere.
+    #[must_use]
+    pub fn lane(&self) -> DeliveryLane {
+        self.envelope.lane()
     }
 
     /// Whether the fence found it not rightful: another owner's data stands for these slots.

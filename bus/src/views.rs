@@ -38,8 +38,8 @@ impl Views {
         }
     }
 
-    /// Takes a durable block in.
-    pub(crate) fn apply(&self, block: &Arc<StoredBlock>, counters: &Counters) {
+    /// Takes a durable block in. `is_ahead`: older records of its stream may come yet.
+    pub(crate) fn apply(&self, block: &Arc<StoredBlock>, is_ahead: bool, counters: &Counters) {
         match block.header().stream.lane {
             Lane::Definitions => {
                 let (_, unusable) = self.definitions.apply(block);
@@ -47,7 +47,7 @@ impl Views {
             }
             Lane::Data => {
                 for index in 0..block.entries().len() {
-                    self.apply_entry(block, index, counters);
+                    self.apply_entry(block, (index, is_ahead), counters);
                 }
             }
         }
@@ -55,7 +55,12 @@ impl Views {
 
     /// Takes an entry of lane 0 in. One whose ids mean nothing is left to its readers, who say so;
     /// a fenced one says nothing, since another stands for its slot.
-    pub(crate) fn apply_entry(&self, block: &Arc<StoredBlock>, index: usize, counters: &Counters) {
+    pub(crate) fn apply_entry(
+        &self,
+        block: &Arc<StoredBlock>,
+        (index, is_ahead): (usize, bool),
+        counters: &Counters,
+    ) {
         let Some(entry) = Entry::new(block, index) else {
             return;
         };
@@ -71,10 +76,12 @@ impl Views {
                 };
                 self.last_values
                     .apply_entry(block, index, &resolved, counters);
-                let may_heal = head.kind == EntryKind::Batch && !self.gaps.is_empty();
+                let may_heal = head.kind == EntryKind::Batch && (is_ahead || !self.gaps.is_empty());
                 let pair = resolved.resource.as_ref().zip(resolved.plugin.as_ref());
                 if let Some((resource, plugin)) = pair.filter(|_| may_heal) {
-                    self.gaps.heal(resource.id(), plugin, head.slot);
+                    let pair = (resource.id().clone(), Arc::clone(plugin));
+                    let slot = (head.slot, head.interval_ms);
+                    self.gaps.heal(pair, slot, is_ahead);
                 }
             }
             EntryKind::Gap | EntryKind::Pending | EntryKind::Released | EntryKind::Event => {

@@ -61,6 +61,7 @@ impl VolatileFeed {
             time: batch.time,
             is_partial: batch.partial.is_some(),
             is_backfill: false,
+            is_fill: false,
             is_volatile: true,
             payload: Payload::Batch(Arc::new(batch.clone())),
         };

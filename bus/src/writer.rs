@@ -394,7 +394,8 @@ impl Writer {
             Counters::add(&counters.blocks, 1);
             Counters::add(&counters.entries, u64::from(block.header().count));
             Counters::add(&counters.block_bytes, block.bytes().len() as u64);
-            self.shared.views.apply(block, counters);
+            let is_ahead = self.foreign.has_hole_before(block);
+            self.shared.views.apply(block, is_ahead, counters);
         }
         self.shared.log.publish(&blocks);
         for (block, (answer, _room)) in blocks.iter().zip(answers) {

@@ -18,8 +18,8 @@ use ocelli_bus::payload::Payload;
 use ocelli_bus::read::{Include, Item, RecordSource, StartFrom, Subscription, SubscriptionRequest};
 use ocelli_bus::record::{Lane, OriginId, StreamId};
 use ocelli_bus::{
-    BlockDelivery, Bus, BusOptions, ForeignBlock, LastKind, OriginDescription, OriginShare,
-    ReadFrom, SeqRanges, StoredBlock,
+    BlockDelivery, Bus, BusOptions, DeliveryLane, ForeignBlock, LastKind, OriginDescription,
+    OriginShare, ReadFrom, SeqRanges, StoredBlock,
 };
 use ocelli_model::clock::WallMs;
 use ocelli_model::gap::{Gap, GapKind};
@@ -353,6 +353,47 @@ proptest! {
                 from = ReadFrom::Taken(taken);
             }
             assert_eq!(found, expected);
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn lanes_ascend_however_the_paths_of_a_stream_meet_and_over_restarts(
+        came in proptest::collection::vec((1u64..60, any::<bool>(), 0u8..16), 1..100)
+    ) {
+        runtime().block_on(async {
+            let directory = quick_dir();
+            let mut options = small_options();
+            options.segment_bytes = 4 * 1024;
+            let (mut bus, _) = open(directory.path(), options.clone());
+            let mut known = std::collections::BTreeSet::new();
+            for (seq, is_backfill, chance) in came {
+                known.insert(seq);
+                let block = support::foreign_event(OriginId(1), seq).with_backfill(is_backfill);
+                bus.handle().ingest(block).await.unwrap().await.unwrap();
+                // With footers, and with a last segment that has to be scanned.
+                if chance < 2 {
+                    if chance == 0 {
+                        bus.drain().await.unwrap();
+                    }
+                    drop(bus);
+                    bus = open(directory.path(), options.clone()).0;
+                }
+            }
+            let mut highest = BTreeMap::new();
+            let mut found = Vec::new();
+            for block in blocks(&bus).await {
+                let range = block.range();
+                found.push(range.first.0);
+                assert_eq!(block.is_backfill(), block.lane() != DeliveryLane::Live);
+                let before = highest.insert(block.lane(), range.last).unwrap_or_default();
+                assert!(block.lane() == DeliveryLane::Fill || before < range.first, "{range:?}");
+            }
+            found.sort_unstable();
+            assert_eq!(found, known.into_iter().collect::<Vec<_>>(), "each once");
         });
     }
 }

@@ -32,6 +32,7 @@ fn run(seeds: &[u64]) -> Outcome {
                 sum.simulated_ms += outcome.simulated_ms;
                 sum.events += outcome.events;
                 sum.commits += outcome.commits;
+                sum.fills += outcome.fills;
                 sum.compared += outcome.compared;
             }
             Err(violation) => panic!(
@@ -55,10 +56,15 @@ fn after_any_faults_all_that_is_held_is_above_once_and_in_order() {
     });
     let hours = sum.iter().map(|half| half.simulated_ms).sum::<u64>() / 3_600_000;
     let commits: u64 = sum.iter().map(|half| half.commits).sum();
+    let fills: u64 = sum.iter().map(|half| half.fills).sum();
     let compared: u64 = sum.iter().map(|half| half.compared).sum();
     eprintln!(
-        "{} seeds, {hours} simulated hours, {commits} commits",
+        "{} seeds, {hours} simulated hours, {commits} commits, {fills} fills",
         seeds.len()
+    );
+    assert!(
+        fills < commits / 20,
+        "{fills} of {commits} blocks in no order"
     );
     assert!(compared > 0, "nothing was compared");
 }
@@ -76,6 +82,7 @@ fn each_broken_rule_is_found() {
         Mutant::RollbackIgnored,
         Mutant::SkipTakenAsHeld,
         Mutant::RefillNotAwaited,
+        Mutant::LanesOfSenders,
     ] {
         let found = (1..=SEEDS_FOR_MUTANT).find_map(|seed| {
             simulate(seed, HOURS, Some(mutant))

@@ -201,6 +201,9 @@ fn begin(kind: &str, record: &Record, into: &mut Vec<u8>) {
         member(into, "epoch", &record.epoch.to_string());
     }
     member(into, "backfill", &record.is_backfill);
+    if record.is_fill {
+        member(into, "fill", &true);
+    }
     member(into, "partial", &record.is_partial);
 }
 

@@ -98,7 +98,7 @@ struct Judge {
     indexes: usize,
 }
 
-type LineKey = (LineForm, StreamId, Seq, bool);
+type LineKey = (LineForm, StreamId, Seq, (bool, bool));
 
 #[derive(Debug, Default)]
 struct Lines {
@@ -300,7 +300,8 @@ impl SharedSelection {
         if !self.has_several() || record.is_volatile {
             return rendered();
         }
-        let key = (form, record.stream, record.seq, record.is_backfill);
+        let lane = (record.is_backfill, record.is_fill);
+        let key = (form, record.stream, record.seq, lane);
         // Held while it is rendered: who waits needs that very line.
         let mut lines = self.lines.lock();
         if let Some(line) = lines.lines.get(&key) {

@@ -19,6 +19,8 @@ use crate::wire::{Cursor, WireError, put_varint, put_zigzag};
 const VERSION: u8 = 2;
 /// The version that tells what was withheld. Whoever does not know it reads the blocks instead.
 const VERSION_OF_SKIPS: u8 = 3;
+/// The version that tells how far backfill had come, and what was withheld.
+const VERSION_OF_LANES: u8 = 4;
 /// The version that knew one range a stream, and no holes in it.
 const VERSION_OF_SPANS: u8 = 1;
 /// Flag of a stream: its blocks ascend in seq.
@@ -27,6 +29,8 @@ const FLAG_ASCENDS: u8 = 1;
 const FLAG_HEAD: u8 = 2;
 /// Flag of a stream: ranges follow whose entries were withheld.
 const FLAG_SKIPS: u8 = 4;
+/// Flag of a stream: the highest seq of its backfill follows.
+const FLAG_BACKFILL: u8 = 8;
 /// Bytes of the trailer: footer offset (8), chain before the footer (4), magic (4), checksum (4).
 pub(crate) const TRAILER_BYTES: usize = 20;
 const TRAILER_MAGIC: [u8; 4] = *b"SEAL";
@@ -70,9 +74,13 @@ impl Trailer {
 /// The footer frame's payload.
 pub(crate) fn encode(index: &SegmentIndex) -> Vec<u8> {
     let has_skips = |facts: &StreamFacts| !facts.skipped.is_empty();
-    let version = match index.streams.values().any(has_skips) {
-        true => VERSION_OF_SKIPS,
-        false => VERSION,
+    let has_backfill = |facts: &StreamFacts| facts.backfilled > Seq(0);
+    let version = if index.streams.values().any(has_backfill) {
+        VERSION_OF_LANES
+    } else if index.streams.values().any(has_skips) {
+        VERSION_OF_SKIPS
+    } else {
+        VERSION
     };
     let mut bytes = vec![version];
     put_varint(&mut bytes, index.blocks);
@@ -109,7 +117,12 @@ fn put_stream(bytes: &mut Vec<u8>, stream: StreamId, facts: &StreamFacts, base: 
     } else {
         FLAG_SKIPS
     };
-    bytes.push(ascends | head | skips);
+    let backfill = if facts.backfilled > Seq(0) {
+        FLAG_BACKFILL
+    } else {
+        0
+    };
+    bytes.push(ascends | head | skips | backfill);
     put_varint(bytes, facts.bytes);
     let (first, last) = facts.received;
     put_zigzag(bytes, first.0 - base.0);
@@ -121,6 +134,9 @@ fn put_stream(bytes: &mut Vec<u8>, stream: StreamId, facts: &StreamFacts, base: 
     }
     if skips != 0 {
         put_ranges(bytes, &facts.skipped);
+    }
+    if backfill != 0 {
+        put_varint(bytes, facts.backfilled.0);
     }
 }
 
@@ -151,8 +167,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SegmentIndex> {
 
 fn decode_parts(cursor: &mut Cursor<'_>) -> Result<SegmentIndex, WireError> {
     let version = cursor.u8("version")?;
-    if !matches!(version, VERSION_OF_SPANS | VERSION | VERSION_OF_SKIPS) {
-        return Err(cursor.error("footer version 1, 2 or 3"));
+    if !(VERSION_OF_SPANS..=VERSION_OF_LANES).contains(&version) {
+        return Err(cursor.error("footer version 1 to 4"));
     }
     let blocks = cursor.varint("blocks")?;
     let first = cursor.zigzag("first time")?;
@@ -163,7 +179,7 @@ fn decode_parts(cursor: &mut Cursor<'_>) -> Result<SegmentIndex, WireError> {
     for _ in 0..cursor.varint_usize(STREAMS_MAX, "streams")? {
         let (stream, facts) = match version {
             VERSION_OF_SPANS => decode_span(cursor, received.unwrap_or_default())?,
-            _ => decode_stream(cursor, WallMs(first))?,
+            _ => decode_stream(cursor, WallMs(first), version)?,
         };
         by_number.push(stream);
         streams.insert(stream, facts);
@@ -232,6 +248,7 @@ fn decode_span(
         received,
         ascends: true,
         head: None,
+        backfilled: Seq(0),
     };
     Ok((stream, facts))
 }
@@ -239,6 +256,7 @@ fn decode_span(
 fn decode_stream(
     cursor: &mut Cursor<'_>,
     base: WallMs,
+    version: u8,
 ) -> Result<(StreamId, StreamFacts), WireError> {
     let stream = decode_name(cursor)?;
     let flags = cursor.u8("flags")?;
@@ -255,13 +273,21 @@ fn decode_stream(
         0 => SeqRanges::default(),
         _ => decode_ranges(cursor)?,
     };
+    let ascends = flags & FLAG_ASCENDS != 0;
+    let backfilled = match flags & FLAG_BACKFILL {
+        // Older versions did not tell: what did not ascend had backfill, up to its end at most.
+        0 if version < VERSION_OF_LANES && !ascends => ranges.highest(),
+        0 => Seq(0),
+        _ => Seq(cursor.varint("backfill")?),
+    };
     let facts = StreamFacts {
         ranges,
         skipped,
         bytes,
         received: (first, last),
-        ascends: flags & FLAG_ASCENDS != 0,
+        ascends,
         head,
+        backfilled,
     };
     Ok((stream, facts))
 }
@@ -372,7 +398,22 @@ mod tests {
                 "{stream}: unknown then"
             );
         }
-        assert_eq!(decode(&[3]), None, "a later version is scanned");
+        assert_eq!(decode(&[5]), None, "a later version is scanned");
+    }
+
+    #[test]
+    fn a_footer_tells_how_far_backfill_came_and_an_older_one_allows_for_the_most() {
+        let mut index = index::tests::sample(30);
+        let stream = *index.streams.keys().next().unwrap();
+        let facts = index.streams.get_mut(&stream).unwrap();
+        facts.ascends = false;
+        let old = decode(&encode(&index)).unwrap();
+        let highest = old.streams[&stream].ranges.highest();
+        assert_eq!(old.streams[&stream].backfilled, highest, "not told then");
+        index.streams.get_mut(&stream).unwrap().backfilled = Seq(42);
+        let four = golden("footer_v4.bin", &encode(&index));
+        assert_eq!(four, encode(&index));
+        assert_eq!(decode(&four).unwrap().streams, index.streams);
     }
 
     proptest! {
@@ -381,7 +422,7 @@ mod tests {
             mut bytes in proptest::collection::vec(any::<u8>(), 0..300)
         ) {
             decode(&bytes);
-            for known in [VERSION, VERSION_OF_SPANS] {
+            for known in VERSION_OF_SPANS..=VERSION_OF_LANES {
                 if let Some(version) = bytes.first_mut() {
                     *version = known;
                 }

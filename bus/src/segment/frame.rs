@@ -7,6 +7,7 @@
 
 use ocelli_model::clock::WallMs;
 
+use crate::delivery_lane::DeliveryLane;
 use crate::limits::BLOCK_BYTES_MAX;
 
 /// Bytes before the payload: length (4), checksum (4), envelope (16).
@@ -24,6 +25,8 @@ const FLAG_BACKFILL: u16 = 1;
 const FLAG_FENCED: u16 = 2;
 /// Flag of the envelope: the block brings entries that were withheld when its seqs came first.
 const FLAG_FILL: u16 = 4;
+/// Flag of the envelope: the block is older than backfill of its stream that came before it.
+const FLAG_OUT_OF_ORDER: u16 = 8;
 
 /// What a frame holds. Numbers are those on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,23 @@ impl Envelope {
     /// Whether the block brings what was withheld when its seqs came first.
     pub(crate) fn is_fill(self) -> bool {
         self.flags & FLAG_FILL != 0
+    }
+
+    /// On which lane the block came here.
+    pub(crate) fn lane(self) -> DeliveryLane {
+        if self.flags & (FLAG_FILL | FLAG_OUT_OF_ORDER) != 0 {
+            DeliveryLane::Fill
+        } else if self.is_backfill() {
+            DeliveryLane::Backfill
+        } else {
+            DeliveryLane::Live
+        }
+    }
+
+    /// Says on which lane the block came here.
+    pub(crate) fn set_lane(&mut self, lane: DeliveryLane) {
+        self.set(FLAG_BACKFILL, lane != DeliveryLane::Live);
+        self.set(FLAG_OUT_OF_ORDER, lane == DeliveryLane::Fill);
     }
 
     /// Says that the block brings what was withheld when its seqs came first.

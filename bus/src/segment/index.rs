@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ocelli_model::clock::WallMs;
 use serde::{Deserialize, Serialize};
 
+use crate::delivery_lane::DeliveryLane;
 use crate::record::{Lane, Seq, StreamId};
 use crate::segment::INDEX_STEP_BYTES;
 use crate::seq_ranges::SeqRanges;
@@ -37,6 +38,8 @@ pub(crate) struct BlockFacts {
     pub(crate) checksum: u32,
     /// Of its seqs those whose entries were withheld.
     pub(crate) skipped: SeqRanges,
+    /// On which lane it came.
+    pub(crate) lane: DeliveryLane,
 }
 
 /// What a segment has of a stream.
@@ -53,6 +56,8 @@ pub(crate) struct StreamFacts {
     pub(crate) ascends: bool,
     /// First seq and checksum of the block with the highest seq; none from a footer of version 1.
     pub(crate) head: Option<(Seq, u32)>,
+    /// Highest seq of its backfill; 0: none.
+    pub(crate) backfilled: Seq,
 }
 
 /// A closed range of seqs of one stream.
@@ -106,12 +111,16 @@ impl StreamFacts {
             received: (received, received),
             ascends: true,
             head: None,
+            backfilled: Seq(0),
         }
     }
 
     fn add(&mut self, received: WallMs, facts: &BlockFacts) {
         let highest = self.ranges.highest();
         self.ascends &= facts.first > highest;
+        if facts.lane == DeliveryLane::Backfill {
+            self.backfilled = self.backfilled.max(facts.last);
+        }
         if facts.last > highest {
             self.head = Some((facts.first, facts.checksum));
         }

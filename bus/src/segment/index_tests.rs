@@ -19,6 +19,7 @@ pub(crate) fn sample(blocks: u64) -> SegmentIndex {
             bytes: 40_000,
             checksum: 7,
             skipped: SeqRanges::default(),
+            lane: DeliveryLane::Live,
         };
         index.add(
             64 + block * 40_000,
@@ -63,6 +64,7 @@ fn in_a_stream_out_of_order_seeking_begins_at_its_first_block() {
             bytes: 100_000,
             checksum: 0,
             skipped: SeqRanges::default(),
+            lane: DeliveryLane::Live,
         };
         index.add(64 + block * 100_000, WallMs(0), &facts);
     }

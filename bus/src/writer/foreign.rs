@@ -1,7 +1,8 @@
 //! What the writer makes of another origin's block: new, held already, or to be offered again.
 //!
-//! Does: compare with what is durable and what is in the window, keep the order of lane 1, answer
-//! duplicates, keep of a block that fills skips what was withheld. Does not: append.
+//! Does: compare with what is durable and what is in the window, keep the order of lane 1, name the
+//! delivery lane, answer duplicates, keep of a block that fills skips what was withheld. Does not:
+//! append.
 //! In: checked blocks. Out: [`Judgement`]s, and blocks in the window.
 //! Full: of a stream with [`RANGES_MAX`] ranges, a block that would begin another is refused for
 //! now; backfill is so [`RANGES_KEPT_FOR_LIVE`] earlier, so that live data goes on for longest.
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::delivery_lane::{DeliveryLane, LaneMarks};
 use crate::log::{Log, LogMap};
 use crate::record::{Lane, Seq, StreamId};
 use crate::segment::index::{SeqRange, note_skipped};
@@ -26,8 +28,8 @@ const RANGES_KEPT_FOR_LIVE: usize = 64;
 /// What to do with a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Judgement {
-    /// Append it: some of its seqs are not held.
-    New,
+    /// Append it: some of its seqs are not held. It comes on this lane.
+    New(DeliveryLane),
     /// Append of it what skips stand for here; this is the rest.
     Fill(SeqRanges),
     /// All of it is durable.
@@ -50,6 +52,8 @@ struct Known {
     covered: SeqRanges,
     /// Covered by skips alone.
     skipped: SeqRanges,
+    /// Highest seq of its backfill.
+    backfilled: Seq,
 }
 
 impl ForeignStreams {
@@ -91,10 +95,22 @@ impl ForeignStreams {
                 let known = self.known(log, stream);
                 let skipped = (&known.covered, &mut known.skipped);
                 note_skipped(skipped, &all, &block.skipped());
+                let mut marks = LaneMarks {
+                    highest: known.covered.highest(),
+                    backfilled: known.backfilled,
+                };
+                let lane = marks.take(range, block.is_backfill());
+                known.backfilled = marks.backfilled;
                 known.covered.insert_exact(range);
-                Judgement::New
+                Judgement::New(lane)
             }
         }
+    }
+
+    /// Whether older seqs of a block's stream have yet to come.
+    pub(crate) fn has_hole_before(&self, block: &StoredBlock) -> bool {
+        let known = self.held.get(&block.header().stream);
+        known.is_some_and(|known| known.covered.first_missing() < block.range().first)
     }
 
     /// Forgets what the window held: after its foreign blocks were refused.
@@ -107,6 +123,7 @@ impl ForeignStreams {
             log.read(|map| Known {
                 covered: map.covered(stream),
                 skipped: map.skipped(stream),
+                backfilled: map.backfilled(stream),
             })
         };
         self.held.entry(stream).or_insert_with(durable)
@@ -171,16 +188,19 @@ impl Writer {
             answer,
             room,
         } = ingestion;
-        let block = block.into_stored(self.shared.clock.wall());
+        let mut block = block.into_stored(self.shared.clock.wall());
         let (stream, range) = (block.header().stream, block.range());
         let counters = &self.shared.counters;
         // A sender that no longer waits needs no answer.
         match self.foreign.judge(&self.shared.log, &block) {
-            Judgement::New => self.push(Pending {
-                block,
-                answer,
-                room,
-            }),
+            Judgement::New(lane) => {
+                block.envelope_mut().set_lane(lane);
+                self.push(Pending {
+                    block,
+                    answer,
+                    room,
+                });
+            }
             Judgement::Fill(held) => self.fill(block, &held, (answer, room)),
             Judgement::Durable => {
                 Counters::add(&counters.duplicate_blocks, 1);

@@ -140,6 +140,8 @@ impl IngestCore {
             ..
         } = arrived;
         self.heads.insert(stream);
+        // The bus may have definitions before it has said so: what waits for them came before.
+        self.definitions_at(stream.origin, arrived.definitions_to, out);
         if arrived.is_held {
             out.push(IngestEffect::Drop(block));
             out.push(IngestEffect::Durable { stream, range });
@@ -291,14 +293,10 @@ impl IngestCore {
             channel,
             ..
         } = arrived;
-        let mut is_backfill = channel == Channel::Backfill;
-        match stream.lane {
-            Lane::Definitions => {
-                let to = self.definitions.entry(stream.origin).or_default();
-                *to = (*to).max(range.last);
-            }
-            // Of two links that bring a stream live, one may be behind the other.
-            Lane::Data => is_backfill |= range.first <= arrived.highest,
+        let is_backfill = channel == Channel::Backfill;
+        if stream.lane == Lane::Definitions {
+            let to = self.definitions.entry(stream.origin).or_default();
+            *to = (*to).max(range.last);
         }
         self.accepted.insert(block, arrived);
         out.push(IngestEffect::Accept { block, is_backfill });

@@ -26,7 +26,6 @@ fn data(block: u64, channel: Channel, first: u64, last: u64) -> Arrived {
         needs_def: Seq(0),
         is_held: false,
         definitions_to: Seq(0),
-        highest: Seq(0),
         held_room: u64::MAX,
         quota: OriginQuota::default(),
     }
@@ -222,15 +221,25 @@ fn backfill_goes_on_where_it_was_refused_so_that_it_ascends() {
 }
 
 #[test]
-fn a_live_block_behind_a_newer_one_counts_as_backfill() {
-    let mut bench = bench();
-    let live = |block, first, highest| Arrived {
-        highest: Seq(highest),
-        ..data(block, Channel::Live, first, first)
-    };
-    assert_eq!(bench.arrived(0, live(1, 5, 4)), ["accept 1"]);
-    assert_eq!(bench.arrived(0, live(2, 3, 5)), ["accept 2 late"]);
-    assert_eq!(bench.arrived(0, live(3, 6, 5)), ["accept 3"]);
+fn what_waited_for_definitions_goes_before_what_comes_behind_it() {
+    for (channel, late) in [(Channel::Live, ""), (Channel::Backfill, " late")] {
+        let mut bench = bench();
+        let needy = |block, definitions_to| Arrived {
+            needs_def: Seq(3),
+            definitions_to: Seq(definitions_to),
+            ..data(block, channel, block, block)
+        };
+        assert_eq!(bench.arrived(0, needy(1, 2)), [""; 0]);
+        let third = Arrived {
+            definitions_to: Seq(2),
+            ..definitions(9, 3, 3)
+        };
+        assert_eq!(bench.arrived(0, third), ["accept 9"]);
+        // The bus shows definition 3 before the answer on it is looked at.
+        let both = [format!("accept 1{late}"), format!("accept 2{late}")];
+        assert_eq!(bench.arrived(1, needy(2, 3)), both);
+        assert_eq!(bench.stored(2, 9), ["durable 3-3"]);
+    }
 }
 
 #[test]

@@ -2,17 +2,15 @@
 //!
 //! Does: hold bus, quotas, roster, and the sums over all links. Does not: take blocks (`run`).
 //! In: the parts of a node. Out: [`IngestNode`].
-//! Memory: one entry for each stream; blocks that wait for definitions stay below
+//! Memory: blocks that wait for definitions stay below
 //! [`IngestParts::held_bytes_max`] over all links (promise P6).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ocelli_bus::record::{OriginId, Seq, StreamId};
+use ocelli_bus::record::OriginId;
 use ocelli_bus::{Bus, OriginDescription};
 use ocelli_model::clock::Clock;
-use parking_lot::Mutex;
 
 use super::elsewhere::Elsewhere;
 use super::roster::Roster;
@@ -51,8 +49,6 @@ pub struct IngestNode {
     held_bytes_max: u64,
     /// Bytes that wait for definitions, over all links.
     held_bytes: AtomicU64,
-    /// Highest seq accepted of each stream, over all links.
-    highest: Mutex<HashMap<StreamId, Seq>>,
 }
 
 /// What an ingest needs of its node.
@@ -88,7 +84,6 @@ impl IngestNode {
             elsewhere: Arc::default(),
             held_bytes_max: parts.held_bytes_max,
             held_bytes: AtomicU64::new(0),
-            highest: Mutex::default(),
         })
     }
 
@@ -109,20 +104,5 @@ impl IngestNode {
         self.held_bytes.fetch_add(now, Ordering::Relaxed);
         self.held_bytes.fetch_sub(before, Ordering::Relaxed);
         now
-    }
-
-    /// Highest seq of a stream that was accepted over any link.
-    pub(super) fn accepted(&self, stream: StreamId) -> Seq {
-        self.highest
-            .lock()
-            .get(&stream)
-            .copied()
-            .unwrap_or_default()
-    }
-
-    pub(super) fn note_accepted(&self, stream: StreamId, last: Seq) {
-        let mut highest = self.highest.lock();
-        let highest = highest.entry(stream).or_default();
-        *highest = (*highest).max(last);
     }
 }

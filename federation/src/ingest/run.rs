@@ -209,7 +209,6 @@ impl Shell {
         };
         let (stream, range) = (block.stream(), block.range());
         let bus = &self.node.bus;
-        let held = bus.coverage_of(stream);
         let is_held = bus.holds(&block);
         if stream.origin == bus.origin() && !is_held {
             let last = range.last;
@@ -218,7 +217,6 @@ impl Shell {
         }
         self.elsewhere.follow(stream);
         self.next_block += 1;
-        let accepted = self.node.accepted(stream);
         let arrived = Arrived {
             block: BlockNumber(self.next_block),
             channel,
@@ -228,7 +226,6 @@ impl Shell {
             needs_def: block.header().needs_def,
             is_held,
             definitions_to: self.definitions_to(stream.origin),
-            highest: accepted.max(held.highest()),
             held_room: self.node.held_room(),
             quota: self.node.quota_of(stream.origin),
         };
@@ -382,7 +379,6 @@ impl Shell {
         if let Err(refusal) = self.judge.judge(&block, &peer, held, now).await {
             return Some(rejected(refusal));
         }
-        self.node.note_accepted(stream, range.last);
         if self.link.hello().role == Role::Peer {
             self.node.from_peers.note(&peer.identity, stream, range);
         }

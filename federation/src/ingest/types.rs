@@ -74,9 +74,6 @@ pub struct Arrived {
     pub is_held: bool,
     /// Last seq of the origin's lane 1 that is durable here.
     pub definitions_to: Seq,
-    /// Highest seq of the stream that this node holds or has accepted over any link: what comes
-    /// live and is not above it is late.
-    pub highest: Seq,
     /// Bytes that all links of the node together may still hold of what waits for definitions.
     pub held_room: u64,
     /// What the origin may send.
@@ -143,7 +140,8 @@ pub enum IngestEffect {
     Accept {
         /// Which.
         block: BlockNumber,
-        /// Whether it came behind newer ones.
+        /// Whether it came over the channel of backfill. What came live and is late all the same is
+        /// told by the bus, where the blocks of all links meet.
         is_backfill: bool,
     },
     /// Forget the block.

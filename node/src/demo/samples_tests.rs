@@ -107,6 +107,7 @@ fn record(device: &str, seq: u64, kind: EntryKind, payload: Payload) -> Record {
         time: WallMs(1_000),
         is_partial: false,
         is_backfill: false,
+        is_fill: false,
         is_volatile: false,
         payload,
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
-use ocelli_bus::{SeqRange, SeqRanges};
+use ocelli_bus::{DeliveryLane, SeqRange, SeqRanges};
 use ocelli_model::tier::Tier;
 
 use super::disk::{Block, Disk, Written};
@@ -18,8 +18,8 @@ use super::node::Node;
 pub(super) struct Checks {
     /// Acknowledged by a node in the life of its disk.
     acknowledged: BTreeMap<usize, BTreeMap<StreamId, SeqRanges>>,
-    /// Highest of a stream's live lane at a node, and of its backfill over a line.
-    live: BTreeMap<(usize, StreamId), u64>,
+    /// Highest of each ordered lane of a stream at a node, and of its backfill over a line.
+    lanes: BTreeMap<(usize, StreamId, DeliveryLane), u64>,
     backfill: BTreeMap<(LineId, StreamId), u64>,
     /// When a node's hole of a stream last came up, or was refilled.
     holes_moved: BTreeMap<(usize, StreamId), u64>,
@@ -28,6 +28,7 @@ pub(super) struct Checks {
     /// Content of each seq's block that a node made, unless its disk went back in time.
     pub(super) forgiven: BTreeSet<OriginId>,
     pub(super) commits: u64,
+    pub(super) fills: u64,
 }
 
 impl Checks {
@@ -40,7 +41,7 @@ impl Checks {
     /// A node's disk was lost, replaced by an old copy, or began anew.
     pub(super) fn disk_gone(&mut self, node: usize) {
         self.acknowledged.remove(&node);
-        self.live.retain(|(of, _), _| *of != node);
+        self.lanes.retain(|(of, _, _), _| *of != node);
     }
 
     /// When holes of a stream last came up or became smaller on a node's disk.
@@ -64,7 +65,6 @@ impl Checks {
     }
 
     /// A block became durable at a node. `sender` is the disk that it came from, while it stands.
-    /// Backfill ascends but for holes that the sender itself had filled after what it sent last.
     pub(super) fn committed(
         &mut self,
         node: usize,
@@ -83,7 +83,7 @@ impl Checks {
         }
         let covered = disk.coverage(stream);
         let is_appended = range.first == Seq(1) || covered.contains(Seq(range.first.0 - 1));
-        if written.is_backfill || !is_appended {
+        if written.lane != DeliveryLane::Live || !is_appended {
             self.holes_moved.insert((node, stream), self.now);
         }
         let definitions = disk.coverage(StreamId::definitions(stream.origin));
@@ -93,25 +93,51 @@ impl Checks {
                 range.first, range.last
             ));
         }
-        let lane = match (written.is_backfill, written.from) {
-            (false, _) => self.live.entry((node, stream)).or_default(),
-            (true, Some((line, _))) => self.backfill.entry((line, stream)).or_default(),
-            (true, None) => return Ok(()),
-        };
-        let came = |seq| sender.and_then(|sender| sender.log_place(stream, Seq(seq)));
-        let is_filled_later = |last| written.is_backfill && came(range.first.0) > came(last);
-        if range.first.0 <= *lane && !is_filled_later(*lane) {
-            let name = if written.is_backfill {
-                "backfill"
-            } else {
-                "live"
-            };
+        self.in_order(node, written)?;
+        self.sent_in_order(node, written, sender)
+    }
+
+    /// Live ascends at a node, and so does backfill, whoever brought the blocks.
+    fn in_order(&mut self, node: usize, written: &Written) -> Result<(), String> {
+        let Block { stream, range, .. } = written.block;
+        if written.lane == DeliveryLane::Fill {
+            self.fills += 1;
+            return Ok(());
+        }
+        let lane = self.lanes.entry((node, stream, written.lane));
+        let highest = lane.or_default();
+        if range.first.0 <= *highest {
             return Err(format!(
-                "node {node}: {name} of {stream} goes from {lane} back to {}",
+                "node {node}: {:?} of {stream} goes from {highest} back to {}",
+                written.lane, range.first
+            ));
+        }
+        *highest = range.last.0;
+        Ok(())
+    }
+
+    /// Backfill of a line ascends but for holes that the sender itself had filled after what it
+    /// sent last.
+    fn sent_in_order(
+        &mut self,
+        node: usize,
+        written: &Written,
+        sender: Option<&Disk>,
+    ) -> Result<(), String> {
+        let Block { stream, range, .. } = written.block;
+        let Some((line, _)) = written.from.filter(|_| written.is_backfill) else {
+            return Ok(());
+        };
+        let highest = self.backfill.entry((line, stream)).or_default();
+        let came = |seq| sender.and_then(|sender| sender.log_place(stream, Seq(seq)));
+        let is_filled_later = came(range.first.0) > came(*highest);
+        if range.first.0 <= *highest && !is_filled_later {
+            return Err(format!(
+                "node {node}: a line's backfill of {stream} goes from {highest} back to {}",
                 range.first
             ));
         }
-        *lane = range.last.0;
+        *highest = range.last.0;
         Ok(())
     }
 

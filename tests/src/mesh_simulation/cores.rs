@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use ocelli_bus::record::{Seq, StreamId};
-use ocelli_bus::{SeqRange, SeqRanges};
+use ocelli_bus::{DeliveryLane, SeqRange, SeqRanges};
 use ocelli_federation::frame::{Channel, RefusedReason};
 use ocelli_federation::ingest::{Arrived, BlockNumber, IngestEffect, IngestInput, OriginQuota};
 use ocelli_federation::uplink::{Connected, Effect, HeadCheck, Input, REFILL_QUIET};
@@ -76,7 +76,6 @@ impl World {
             return;
         }
         let definitions = at.disk.coverage(StreamId::definitions(block.stream.origin));
-        let accepted = at.highest.get(&block.stream).copied().unwrap_or_default();
         let Some(ingest) = at.ingests.get_mut(&id) else {
             return;
         };
@@ -92,7 +91,6 @@ impl World {
             needs_def: block.needs_def,
             is_held,
             definitions_to: Seq(definitions.first_missing().0 - 1),
-            highest: accepted.max(held.highest()),
             held_room: u64::MAX,
             quota: OriginQuota::default(),
         };
@@ -299,14 +297,13 @@ impl World {
         let Some(block) = taken else {
             return;
         };
-        let highest = at.highest.entry(block.stream).or_default();
-        *highest = (*highest).max(block.range.last);
         let from = Some((id, number));
         self.write(
             node,
             Written {
                 block,
                 is_backfill,
+                lane: DeliveryLane::Live,
                 from,
             },
         );

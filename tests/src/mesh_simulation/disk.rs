@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use ocelli_bus::record::{Lane, Seq, StreamId};
-use ocelli_bus::{SeqRange, SeqRanges};
+use ocelli_bus::{DeliveryLane, LaneMarks, SeqRange, SeqRanges};
 use ocelli_federation::ingest::BlockNumber;
 use ocelli_federation::uplink::Found;
 
@@ -27,6 +27,8 @@ pub enum Mutant {
     SkipTakenAsHeld,
     /// Backfill goes on above what a lower tier is about to fill.
     RefillNotAwaited,
+    /// A block's lane is what its sender says, whatever other senders brought before.
+    LanesOfSenders,
 }
 
 /// A block: who, where, what.
@@ -54,7 +56,10 @@ impl Block {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) block: Block,
+    /// It came over a channel of backfill.
     pub(super) is_backfill: bool,
+    /// On which lane it comes here; said with the commit.
+    pub(super) lane: DeliveryLane,
     /// Over which line, by which number; `None`: made here.
     pub(super) from: Option<(LineId, BlockNumber)>,
 }
@@ -73,6 +78,7 @@ pub(super) struct Disk {
     /// Durable, in log order; what retention took is gone from `held` only.
     pub(super) log: Vec<Written>,
     covered: BTreeMap<StreamId, SeqRanges>,
+    lanes: BTreeMap<StreamId, LaneMarks>,
     written: Vec<Written>,
 }
 
@@ -118,9 +124,9 @@ impl Disk {
     }
 
     /// Makes durable what was written; answers it in order, without what was held before.
-    pub(super) fn commit(&mut self) -> (Vec<Written>, Vec<Written>) {
+    pub(super) fn commit(&mut self, mutant: Option<Mutant>) -> (Vec<Written>, Vec<Written>) {
         let (mut fresh, mut repeated) = (Vec::new(), Vec::new());
-        for written in std::mem::take(&mut self.written) {
+        for mut written in std::mem::take(&mut self.written) {
             let Block { stream, range, .. } = written.block;
             let covered = self.covered.entry(stream).or_default();
             if covered.contains_all(range) {
@@ -128,6 +134,12 @@ impl Disk {
                 continue;
             }
             covered.insert(range);
+            let marks = self.lanes.entry(stream).or_default();
+            written.lane = match mutant {
+                Some(Mutant::LanesOfSenders) if written.is_backfill => DeliveryLane::Backfill,
+                Some(Mutant::LanesOfSenders) => DeliveryLane::Live,
+                _ => marks.take(range, written.is_backfill),
+            };
             self.held.insert((stream, range.first), written.block);
             self.log.push(written);
             fresh.push(written);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ocelli_bus::SeqRanges;
-use ocelli_bus::record::{OriginId, Seq, StreamId};
+use ocelli_bus::record::{OriginId, StreamId};
 use ocelli_federation::ingest::{
     BlockNumber, IngestCore, IngestPolicy, LinkNumber, LiveOrigins, OriginClaim,
 };
@@ -59,8 +59,6 @@ pub(super) struct Node {
     pub(super) uplinks: Vec<Uplink>,
     pub(super) ingests: BTreeMap<LineId, Ingest>,
     pub(super) live: LiveOrigins,
-    /// Highest seq accepted of each stream, over all lines.
-    pub(super) highest: BTreeMap<StreamId, Seq>,
     /// Streams' ranges that a peer sent, by peer: they do not go back there.
     pub(super) from_peer: BTreeMap<usize, BTreeMap<StreamId, SeqRanges>>,
     pub(super) commits_at: Option<u64>,
@@ -98,7 +96,6 @@ impl Node {
             uplinks,
             ingests: BTreeMap::new(),
             live: LiveOrigins::default(),
-            highest: BTreeMap::new(),
             from_peer: BTreeMap::new(),
             commits_at: None,
             awaits_refill: true,
@@ -115,11 +112,6 @@ impl Node {
         self.ingests.clear();
         self.live = LiveOrigins::default();
         self.from_peer.clear();
-        self.highest = self
-            .disk
-            .streams()
-            .map(|(stream, held)| (stream, held.highest()))
-            .collect();
         for uplink in &mut self.uplinks {
             let policy = UplinkPolicy {
                 is_shared: uplink.targets.len() > 1,

@@ -4,8 +4,8 @@
 //! In: the world. Out: changes of it. Each fault ends by itself within ten minutes; the heal ends
 //! all at once and then leaves the mesh [`HEAL_MS`] to come to rest.
 
-use ocelli_bus::SeqRange;
 use ocelli_bus::record::{OriginId, Seq, StreamId};
+use ocelli_bus::{DeliveryLane, SeqRange};
 use ocelli_model::tier::Tier;
 
 use super::disk::{Block, Disk, Mutant, Written};
@@ -102,6 +102,7 @@ fn append(world: &mut World, node: usize, stream: StreamId, count: u64) {
         Written {
             block,
             is_backfill: false,
+            lane: DeliveryLane::Live,
             from: None,
         },
     );

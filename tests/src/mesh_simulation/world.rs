@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use ocelli_bus::record::{OriginId, StreamId};
-use ocelli_bus::{SeqRange, SeqRanges};
+use ocelli_bus::{DeliveryLane, SeqRange, SeqRanges};
 use ocelli_federation::ingest::{IngestInput, OriginEvent};
 use ocelli_federation::uplink::{Delivered, Input, Purpose};
 
@@ -33,6 +33,8 @@ pub struct Outcome {
     pub events: u64,
     /// Blocks that became durable, all nodes together.
     pub commits: u64,
+    /// Of these, those that came in the order of no lane.
+    pub fills: u64,
     /// Blocks compared with a global's after the heal.
     pub compared: u64,
 }
@@ -93,6 +95,7 @@ pub fn simulate(seed: u64, hours: u64, mutant: Option<Mutant>) -> Result<Outcome
         simulated_ms: healed,
         events: events + more,
         commits: world.checks.commits,
+        fills: world.checks.fills,
         compared,
     })
 }
@@ -240,7 +243,7 @@ impl World {
 
     fn commit(&mut self, node: usize) {
         self.nodes[node].commits_at = None;
-        let (fresh, repeated) = self.nodes[node].disk.commit();
+        let (fresh, repeated) = self.nodes[node].disk.commit(self.mutant);
         for written in &fresh {
             let line = written.from.and_then(|(line, _)| self.lines.get(&line));
             let sender = line.map(|line| &self.nodes[line.dialler].disk);
@@ -280,10 +283,10 @@ impl World {
             if peer.is_some_and(|peer| uplink.targets == [peer]) {
                 self.uplink(node, index, Input::Durable { stream, range });
             }
-            let delivered = match (peer, written.is_backfill) {
+            let delivered = match (peer, written.lane) {
                 (Some(_), _) => Delivered::SecondHand,
-                (None, true) => Delivered::Backfill,
-                (None, false) => Delivered::Live,
+                (None, DeliveryLane::Live) => Delivered::Live,
+                (None, DeliveryLane::Backfill | DeliveryLane::Fill) => Delivered::Backfill,
             };
             let found = written.block.found();
             self.uplink(
