@@ -2,8 +2,8 @@
 //!
 //! Does: name a block's lane by what came before it, so that at this node live ascends in seq, and
 //! so does backfill, over whatever lines and peers blocks come. Does not: hold blocks, read.
-//! In: blocks in the order of the log, with the channel they came over. Out: [`DeliveryLane`].
-//! Why here: senders know their own line alone. Two regions that a site moved between, or two peers,
+//! In: blocks in the log's order, with the channel they came over. Out: [`DeliveryLane`].
+//! Why here: senders know their own line alone. Two regions that a site moved between, or peers,
 //! each ascend, and interleave where they meet; only the place in the log is one order for all.
 
 use serde::{Deserialize, Serialize};

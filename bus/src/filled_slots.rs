@@ -3,7 +3,7 @@
 //! Does: keep runs of slots by pair, write and read them for the checkpoint. Does not: know gaps.
 //! In: slots of batches that healed a gap, and of those that came before older records of their
 //! stream. Out: runs, for the ledger of gaps to leave out of every gap that it notes.
-//! Full: beyond its number of runs the run that was noted first leaves: the gap that it filled shows
+//! Full: beyond its number of runs the one noted first leaves: the gap that it filled shows
 //! again if it is read again.
 
 use std::collections::{BTreeMap, VecDeque};

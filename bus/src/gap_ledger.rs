@@ -2,7 +2,7 @@
 //!
 //! Does: merge neighbours, heal what a late batch fills, settle what was pending by a later gap or
 //! a release, list by any condition. Does not: decide what is a gap (`actors`), tell tiling.
-//! In: durable entries in log order, of whose streams older ones may come later; at a start what was
+//! In: durable entries in log order, of whose streams older ones may come yet; at a start what was
 //! healed before. Out: [`GapRow`]s. Full: beyond its number of ranges the range
 //! that was noted first leaves (the log still holds it), counted.
 
