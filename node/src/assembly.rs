@@ -17,6 +17,7 @@ pub mod node;
 mod notices;
 pub mod origins;
 pub mod reload;
+pub mod replaying;
 pub mod roster;
 pub mod site;
 #[cfg(test)]

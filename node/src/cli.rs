@@ -35,6 +35,7 @@ pub mod run;
 pub mod runtime;
 mod simulate;
 mod snmp;
+mod uplink;
 
 use exit::{Exit, Failure};
 use logging::LogOptions;
@@ -93,6 +94,9 @@ enum Command {
     /// The tiers of the mesh.
     #[command(subcommand)]
     Mesh(mesh::MeshCommand),
+    /// What a node sends to the tier above.
+    #[command(subcommand)]
+    Uplink(uplink::UplinkCommand),
     /// Nodes whose data a node holds.
     #[command(subcommand)]
     Nodes(mesh::NodesCommand),
@@ -165,6 +169,7 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Events(command) => lists::events(command, streams),
         Command::Doctor(args) => doctor::run(&args, streams),
         Command::Mesh(command) => mesh::mesh(command, streams),
+        Command::Uplink(command) => uplink::uplink(command, streams),
         Command::Nodes(command) => mesh::nodes(command, streams),
         Command::Cursors(command) => mesh::cursors(command, streams),
         Command::Capacity(args) => mesh::capacity(&args, streams),

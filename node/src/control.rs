@@ -10,6 +10,7 @@ use ocelli_model::resource::ResourceId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assembly::reload::{ReloadError, ReloadReport};
+use crate::assembly::replaying::ReplayOrder;
 use crate::assembly::roster::{Forgotten, RosterOrderError};
 
 /// Requests that wait for the main thread: people make them, a few at one time.
@@ -51,6 +52,8 @@ pub enum ControlRequest {
         /// What came of it.
         answer: oneshot::Sender<Result<Forgotten, RosterOrderError>>,
     },
+    /// Send a member of an upstream what others acknowledged.
+    Replay(ReplayOrder),
     /// Read the configuration again.
     Reload {
         /// Only tell what would change.

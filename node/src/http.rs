@@ -46,6 +46,7 @@ mod socket;
 mod standing;
 mod subscribe;
 pub mod tls;
+mod uplink;
 pub mod view;
 
 use crate::control::Control;
@@ -176,6 +177,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(links::routes)
         .configure(metrics_route::routes)
         .configure(mesh::routes)
+        .configure(uplink::routes)
         .configure(nodes::routes)
         .configure(openapi::routes);
 }

@@ -183,6 +183,7 @@ async fn carry_out(request: ControlRequest, options: &RunOptions, node: &mut Nod
         } => {
             answer.send(node.forget(&name, is_dry_run).await).ok();
         }
+        ControlRequest::Replay(order) => node.replay(order).await,
         ControlRequest::Reload { is_dry_run, answer } => {
             let reloaded = reload(options, node, is_dry_run).await;
             if let Err(error) = &reloaded {

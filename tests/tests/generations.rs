@@ -105,6 +105,7 @@ fn an_exchanged_disk_is_refused_until_it_is_adopted_and_a_site_that_is_gone_is_f
         log.contains("`ocelli mesh adopt dc1` takes it")
             .then_some(())
     });
+    shown_at_the_site(&mut mesh);
     // Nothing that it measures under the new generation is taken meanwhile.
     let taken = origins(mesh.node("emea"), "dc1").unwrap();
     let second = taken.iter().find(|(origin, _)| *origin != first.0);
@@ -144,6 +145,37 @@ fn an_exchanged_disk_is_refused_until_it_is_adopted_and_a_site_that_is_gone_is_f
     forget(&mut mesh);
 }
 
+/// What waits for a person above shows at the site too: its link, its tree and its events say so.
+fn shown_at_the_site(mesh: &mut Mesh) {
+    let site = mesh.node("dc1");
+    let refused = wait_for("the refusal on the site's link", PATIENCE, || {
+        let links = site.client.json("/v1/links")?;
+        let refused = links["items"][0]["refused"].as_array()?.clone();
+        refused
+            .into_iter()
+            .find(|one| one["reason"] == "second_generation")
+    });
+    let (detail, hint) = (&refused["detail"], &refused["hint"]);
+    assert!(
+        detail.to_string().contains("ocelli mesh adopt dc1"),
+        "{refused}"
+    );
+    assert!(hint.to_string().contains("decide there"), "{refused}");
+    wait_for("the event at the site", PATIENCE, || {
+        let events = site.client.json("/v1/events")?;
+        let events = events["items"].as_array()?.clone();
+        let told = events
+            .iter()
+            .find(|event| event["kind"] == "records_refused")?;
+        told.to_string()
+            .contains("ocelli mesh adopt dc1")
+            .then_some(())
+    });
+    let tree = words(&ocelli(site, &["mesh", "status"]));
+    assert!(tree.contains("refused above: "), "{tree}");
+    assert!(tree.contains("ocelli mesh adopt dc1"), "{tree}");
+}
+
 /// The site leaves for good.
 fn forget(mesh: &mut Mesh) {
     let refused = ocelli(mesh.node("emea"), &["mesh", "forget", "dc1", "--yes"]);
@@ -176,10 +208,12 @@ fn forget(mesh: &mut Mesh) {
     assert_eq!(mesh.node("emea").client.json("/v1/links/down/dc1/n1"), None);
     let held = RecordLines::read(&mesh.node("emea").client).contents();
     assert!(!held.is_empty(), "records stay until retention");
+    nobody_is_missed(mesh.node("emea"));
     // Also over a restart of the region.
     stop(mesh.node("emea"));
     mesh.node("emea").start_again();
     assert_eq!(origins(mesh.node("emea"), "dc1").unwrap(), []);
+    nobody_is_missed(mesh.node("emea"));
     // It returns after all, on a third disk: it is new here, and nobody is asked.
     std::fs::remove_dir_all(mesh.node("dc1").data_dir()).unwrap();
     mesh.node("dc1").start_again();
@@ -187,6 +221,16 @@ fn forget(mesh: &mut Mesh) {
         let known = origins(mesh.node("emea"), "dc1")?;
         known.into_iter().find(|(_, seq)| *seq > 1)
     });
+}
+
+/// Who was forgotten is neither stale nor owed slots.
+fn nobody_is_missed(region: &MeshNode) {
+    let open = region.client.json("/v1/gaps?open=true").unwrap();
+    assert!(!open.to_string().contains("lost_node"), "{open}");
+    let metrics = region.client.get("/v1/metrics").unwrap().1;
+    assert!(!metrics.contains("link_down"), "{metrics}");
+    let values = region.client.json("/v1/values").unwrap();
+    assert_eq!(values["items"], serde_json::json!([]));
 }
 
 /// Whom the site's uplink reaches now.

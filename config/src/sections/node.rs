@@ -33,7 +33,8 @@ section! {
         pub data_dir: PathBuf = "/var/lib/ocelli",
         /// Names with values by which other nodes and filters know this one.
         pub labels: Labels,
-        /// Ceiling for the sum of all queues and caches; what does not fit is shed as gaps.
+        /// Ceiling for the sum of all queues and caches; what does not fit is shed as gaps. A
+        /// quarter is for links, at least 256 KiB each: `1GiB` takes 1,024 of them.
         pub memory_max: Size<67_108_864> = "1GiB",
         /// Threads that poll. Default: one per core.
         pub arbiters: Option<Count<1, 256>>,

@@ -208,7 +208,7 @@ impl Node {
             filter: None,
             from_peers: Arc::clone(&self.from_peers),
             refused: Arc::new(|_| {}),
-            is_replay: false,
+            replay: Arc::default(),
             stop: tokio::sync::watch::channel(false).1,
         })
         .await

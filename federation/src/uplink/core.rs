@@ -83,6 +83,8 @@ pub struct UplinkCore {
     throttled: BTreeMap<OriginId, RateShare>,
     heads: BTreeMap<StreamId, Seq>,
     heads_told: Monotonic,
+    /// What a replay is to bring, by stream; empty: there is none.
+    replay: BTreeMap<StreamId, SeqRanges>,
     /// What the input at hand asks for.
     out: Vec<Effect>,
 }
@@ -107,6 +109,7 @@ impl UplinkCore {
             throttled: BTreeMap::new(),
             heads: BTreeMap::new(),
             heads_told: Monotonic::default(),
+            replay: BTreeMap::new(),
             out: Vec::new(),
             policy,
         }
@@ -162,6 +165,7 @@ impl UplinkCore {
                 Some(rate) => drop(self.throttled.insert(origin, RateShare::new(rate, now))),
                 None => drop(self.throttled.remove(&origin)),
             },
+            Input::Replay => self.replay(),
             Input::Disconnected => self.disconnected(),
             Input::Tick => {}
         }
@@ -178,6 +182,27 @@ impl UplinkCore {
                 records,
             })
         })
+    }
+
+    /// Data that are held here, or were, and not above, whoever else acknowledged them; `None`
+    /// until the neighbour has said what it holds.
+    #[must_use]
+    pub fn owed(&self) -> Option<BTreeMap<StreamId, SeqRanges>> {
+        let is_data = |(stream, _): &(&StreamId, _)| stream.lane == Lane::Data;
+        let streams = self.streams.iter().filter(is_data);
+        let owed = streams.map(|(stream, state)| (*stream, state.owed()));
+        let owed = owed.filter(|(_, owed)| owed.iter().next().is_some());
+        (self.phase == Phase::Up).then(|| owed.collect())
+    }
+
+    /// Records of the replay that are not above yet; 0 where there is none.
+    #[must_use]
+    pub fn replay_left(&self) -> u64 {
+        let left = self.replay.iter().filter_map(|(stream, owed)| {
+            let state = self.streams.get(stream)?;
+            Some(state.left_of(owed))
+        });
+        left.sum()
     }
 
     /// Whether the neighbour holds all that is held here.
@@ -229,7 +254,19 @@ impl UplinkCore {
     fn group_did(&mut self, stream: StreamId, ranges: SeqRanges) {
         // Definitions are needed by each member, whoever has the data.
         if self.policy.is_shared && stream.lane == Lane::Data {
-            self.streams.entry(stream).or_default().settled = ranges;
+            self.streams.entry(stream).or_default().group = ranges;
+        }
+    }
+
+    /// What other members of the group did goes to this one too.
+    fn replay(&mut self) {
+        let Some(owed) = self.owed() else {
+            return;
+        };
+        self.unsent.extend(owed.keys().copied());
+        self.replay = owed;
+        for state in self.streams.values_mut() {
+            state.group = SeqRanges::default();
         }
     }
 
@@ -245,6 +282,7 @@ impl UplinkCore {
         self.fetches.clear();
         self.in_flight.clear();
         self.throttled.clear();
+        self.replay.clear();
         self.heads.clear();
         self.is_live_behind = false;
     }

@@ -663,3 +663,39 @@ fn what_fills_skips_here_goes_above_again_even_where_it_is_on_its_way() {
     bench.durable(8, DATA, 1, 9);
     assert!(bench.core.is_caught_up());
 }
+
+#[test]
+fn what_another_member_acknowledged_goes_to_this_one_when_a_replay_asks_for_it() {
+    let mut bench = Bench::new(UplinkPolicy {
+        is_shared: true,
+        ..UplinkPolicy::new(OWN)
+    });
+    let connected = Connected {
+        in_flight_bytes_max: 64 << 20,
+        local: vec![(DATA, ranges(&[(1, 30)]))],
+        done: vec![(DATA, ranges(&[(1, 20)]))],
+    };
+    bench.on(0, Input::Connected(connected));
+    assert_eq!(bench.core.owed(), None, "it is not known yet");
+    bench.on(1, Input::Replay).covered(1, DATA, &[(1, 5)]);
+    bench.said(&["done 0 1-5"]);
+    bench
+        .on(2, Input::CoverageEnd)
+        .said(&["fetch Backfill 0 21-30"]);
+    let owed = bench.core.owed().unwrap();
+    assert_eq!(
+        owed.into_iter().collect::<Vec<_>>(),
+        [(DATA, ranges(&[(6, 30)]))]
+    );
+    assert_eq!(bench.core.replay_left(), 0, "none was asked for since");
+    bench.on(3, Input::Replay);
+    assert_eq!(bench.core.replay_left(), 25);
+    bench.answer(4, Purpose::Backfill, (21, 30), &[(21, 30)]);
+    bench.said(&["Backfill 0 21-30", "fetch Backfill 0 6-20"]);
+    // Retention took the older half of it.
+    bench.answer(5, Purpose::Backfill, (6, 20), &[(11, 20)]);
+    bench.said(&["done 0 6-10", "Gone { strea", "Backfill 0 11-20"]);
+    assert_eq!(bench.core.replay_left(), 20);
+    bench.durable(6, DATA, 11, 30).said(&["done 0 11-30"]);
+    assert_eq!(bench.core.replay_left(), 0);
+}

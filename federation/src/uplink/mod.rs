@@ -8,12 +8,14 @@
 mod core;
 mod cursor;
 mod forward;
+mod replay;
 mod run;
 mod stream;
 mod types;
 
 pub use self::core::{LIVE_QUEUE_MAX, LIVE_WAIT_MAX, REFILL_QUIET, SECOND_HAND_GRACE, UplinkCore};
 pub use self::cursor::uplink_cursor;
+pub use self::replay::{Replay, ReplayPlan, ReplayState};
 pub use self::run::{DRAIN_MAX, UplinkEnd, UplinkRun, run_uplink};
 pub(crate) use self::stream::insert_exactly;
 pub use self::types::{

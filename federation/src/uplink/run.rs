@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ocelli_bus::record::{OriginId, Seq, StreamId};
 use ocelli_bus::{
-    BlockDelivery, BlockReader, Bus, DurableCursor, ReadError, ReadFrom, SeqRange, StoredBlock,
-    TooManyReaders,
+    BlockDelivery, BlockReader, Bus, DurableCursor, ReadError, ReadFrom, SeqRange, SeqRanges,
+    StoredBlock, TooManyReaders,
 };
 use ocelli_model::clock::{Clock, Monotonic};
 use ocelli_model::filter::Filter;
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use super::UplinkCore;
 use super::forward::Forwarding;
+use super::replay::{Replay, ReplayPlan, ReplayState};
 use super::types::{Connected, Delivered, Effect, Found, Input, Purpose, Report, UplinkPolicy};
 use crate::frame::{Channel, Control, Frame, RefusedBlock, StreamHead};
 use crate::from_peers::FromPeers;
@@ -54,8 +55,8 @@ pub struct UplinkRun {
     pub from_peers: Arc<FromPeers>,
     /// Hears what the neighbour refused, at once and without waiting.
     pub refused: Arc<dyn Fn(&RefusedBlock) + Send + Sync>,
-    /// Whether what members of the group acknowledged before is sent again (`uplink replay`).
-    pub is_replay: bool,
+    /// Whether, and how far, what other members of the group acknowledged is sent too.
+    pub replay: Arc<Replay>,
     /// True when the node stops: what is durable goes up for [`DRAIN_MAX`] at most, then Goodbye.
     pub stop: watch::Receiver<bool>,
 }
@@ -84,6 +85,9 @@ pub enum UplinkEnd {
         /// Records that are held here and not above.
         left: u64,
     },
+    /// The link was made for a replay, which is over.
+    #[error("the replay is over")]
+    Replayed,
     /// The bus cannot be followed.
     #[error(transparent)]
     Readers(#[from] TooManyReaders),
@@ -115,6 +119,8 @@ struct Shell {
     waiting: [VecDeque<Bytes>; 3],
     controls: JoinSet<Result<(), SendError>>,
     rolled_back: Option<UplinkEnd>,
+    replay: Arc<Replay>,
+    replay_at: Monotonic,
 }
 
 /// Sends what the neighbour lacks until the link ends.
@@ -132,6 +138,14 @@ pub async fn run_uplink(run: UplinkRun) -> UplinkEnd {
         if let Some(end) = shell.rolled_back.take() {
             shell.link.finish("rolled back", FINISH_PATIENCE).await;
             return end;
+        }
+        shell.replay();
+        if shell.replay.is_over() {
+            shell
+                .link
+                .finish("the replay is over", FINISH_PATIENCE)
+                .await;
+            return UplinkEnd::Replayed;
         }
         if let Some(until) = draining
             && (shell.is_drained(&mut blocks).await || clock.monotonic() >= until)
@@ -205,15 +219,17 @@ impl Shell {
             waiting: Default::default(),
             controls: JoinSet::new(),
             rolled_back: None,
+            replay: run.replay,
+            replay_at: Monotonic::default(),
         };
-        let done = match run.is_replay {
-            true => Vec::new(),
-            false => shell.cursor.taken().into_iter().collect(),
-        };
+        if let ReplayState::Running { .. } = shell.replay.state() {
+            // It goes on over this link.
+            shell.replay.ask(false);
+        }
         let connected = Connected {
             in_flight_bytes_max: shell.link.welcome().ingest_bytes_in_flight_max,
             local: shell.bus.coverage(),
-            done,
+            done: shell.cursor.taken().into_iter().collect(),
         };
         shell.on(Input::Connected(connected), &BTreeMap::new());
         shell
@@ -262,6 +278,50 @@ impl Shell {
             self.committed(&held);
         }
         self.core.is_drained(self.clock.monotonic())
+    }
+
+    /// Looks after a replay, if one is under way, a few times a second.
+    fn replay(&mut self) {
+        let now = self.clock.monotonic();
+        if now < self.replay_at {
+            return;
+        }
+        self.replay_at = now.after(TICK);
+        match self.replay.state() {
+            ReplayState::Asked { is_dry_run } => {
+                let Some(owed) = self.core.owed() else {
+                    return;
+                };
+                let plan = self.planned(owed);
+                if is_dry_run {
+                    return self.replay.is(ReplayState::Planned(plan));
+                }
+                self.hear(Input::Replay);
+                let left = self.core.replay_left();
+                self.replay.is(ReplayState::Running { plan, left });
+            }
+            ReplayState::Running { plan, .. } => {
+                let state = match self.core.replay_left() {
+                    0 => ReplayState::Done(plan),
+                    left => ReplayState::Running { plan, left },
+                };
+                self.replay.is(state);
+            }
+            _ => {}
+        }
+    }
+
+    fn planned(&self, owed: BTreeMap<StreamId, SeqRanges>) -> ReplayPlan {
+        let mut plan = ReplayPlan {
+            streams: owed.len() as u64,
+            ..ReplayPlan::default()
+        };
+        for (stream, owed) in owed {
+            let gone = owed.without(&self.bus.held_of(stream)).count();
+            plan.gone += gone;
+            plan.records += owed.count() - gone;
+        }
+        plan
     }
 
     fn report(&self, report: Report) {

@@ -286,7 +286,7 @@ fn join_as(
         filter: lower.filter.clone(),
         from_peers: Arc::clone(&lower.from_peers),
         refused: Arc::new(|_| {}),
-        is_replay: false,
+        replay: Arc::default(),
         stop: stop.subscribe(),
     };
     Joined {

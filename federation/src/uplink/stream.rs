@@ -47,8 +47,10 @@ pub(super) struct StreamState {
     above: SeqRanges,
     /// To go again once what is on its way has arrived.
     refills: VecDeque<SeqRange>,
-    /// Not to be sent: gone here, refused for good, or done by another member of the group.
+    /// Not to be sent: gone here, or refused for good.
     pub(super) settled: SeqRanges,
+    /// Done by another member of the group: not sent, but for a replay.
+    pub(super) group: SeqRanges,
     /// On its way, by first seq.
     flights: BTreeMap<u64, Flight>,
     deferred: VecDeque<(SeqRange, Monotonic)>,
@@ -66,6 +68,7 @@ impl StreamState {
         self.above = SeqRanges::default();
         self.refills.clear();
         self.settled = SeqRanges::default();
+        self.group = SeqRanges::default();
         self.flights.clear();
         self.deferred.clear();
         self.retry_at = None;
@@ -91,7 +94,7 @@ impl StreamState {
     /// The lowest seq that neither end holds and that is not settled.
     fn lowest_hole(&self) -> Seq {
         let mut at = Seq(1);
-        let sets = [&self.local, &self.remote, &self.settled];
+        let sets = [&self.local, &self.remote, &self.settled, &self.group];
         // Each round passes one range of one of the bounded sets.
         while let Some(last) = sets
             .iter()
@@ -263,6 +266,16 @@ impl StreamState {
         self.retry_after = Duration::ZERO;
     }
 
+    /// What is held here, or was, and is not above.
+    pub(super) fn owed(&self) -> SeqRanges {
+        self.local.without(&self.remote)
+    }
+
+    /// Of what was owed, what is neither above nor given up.
+    pub(super) fn left_of(&self, owed: &SeqRanges) -> u64 {
+        owed.without(&self.remote).without(&self.settled).count()
+    }
+
     /// Seqs that are held here and not above, on their way or not.
     pub(super) fn lag(&self) -> u64 {
         let mut lag = 0;
@@ -289,7 +302,7 @@ impl StreamState {
     }
 
     fn last_not_missing(&self, seq: Seq, now: Monotonic) -> Option<Seq> {
-        let sets = [&self.remote, &self.settled];
+        let sets = [&self.remote, &self.settled, &self.group];
         let held = sets.iter().filter_map(|set| at_or_after(set, seq));
         let held = held.filter(|range| range.first <= seq);
         let flight = self.flight_at(seq).map(|flight| flight.last);
@@ -302,7 +315,7 @@ impl StreamState {
     }
 
     fn next_not_missing(&self, seq: Seq, now: Monotonic) -> Option<Seq> {
-        let sets = [&self.remote, &self.settled];
+        let sets = [&self.remote, &self.settled, &self.group];
         let held = sets.iter().filter_map(|set| at_or_after(set, seq));
         let flight = self.flights.range(seq.0..).next();
         let flight = flight.map(|(first, _)| Seq(*first));

@@ -102,8 +102,7 @@ pub struct Connected {
     pub in_flight_bytes_max: u64,
     /// What this node holds, read after it began to follow its bus.
     pub local: Vec<(StreamId, SeqRanges)>,
-    /// What members of the group acknowledged before: the durable cursor. None of it, where an
-    /// operator asked that this member holds all (`uplink replay`).
+    /// What members of the group acknowledged before: the durable cursor.
     pub done: Vec<(StreamId, SeqRanges)>,
 }
 
@@ -182,6 +181,8 @@ pub enum Input {
         /// `None`: no cap. 0: nothing but what is on its way.
         bytes_per_second: Option<u64>,
     },
+    /// Send what other members of the group acknowledged too (`uplink replay`).
+    Replay,
     /// The link is gone.
     Disconnected,
     /// Time passed; at least each 250 ms.

@@ -7,9 +7,11 @@
 
 mod acceptor;
 mod diallers;
+mod refilling;
 mod telling;
 mod watching;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -39,6 +41,7 @@ use super::links::Links;
 use super::membership;
 use super::node::subscriptions_of;
 use super::origins::Origins;
+use super::replaying::ReplayOrder;
 use super::wanted::{budget_of, held_bytes_of, quota_of};
 use acceptor::accept;
 use diallers::Diallers;
@@ -100,6 +103,7 @@ pub struct Federation {
 
 enum Order {
     Follow(Box<Config>),
+    Replay(Box<ReplayOrder>),
     Stop,
 }
 
@@ -117,6 +121,8 @@ impl Federation {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        parts.origins.heed(Arc::clone(&roster));
+        forget_values(&parts.bus, &roster);
         let config = Box::new(config.clone());
         let shown = (Arc::clone(&links), Arc::clone(&roster));
         let subscriptions_max = subscriptions_of(&config);
@@ -176,6 +182,18 @@ impl Federation {
         }
     }
 
+    /// Has a member of an upstream refilled; the order is answered once it began.
+    pub async fn replay(&self, order: ReplayOrder) {
+        if self
+            .orders
+            .send(Order::Replay(Box::new(order)))
+            .await
+            .is_err()
+        {
+            warn!("the thread of links has ended; restart the node");
+        }
+    }
+
     /// Ends links in order.
     pub async fn stop(mut self) {
         let _ended_already = self.orders.send(Order::Stop).await;
@@ -186,6 +204,14 @@ impl Federation {
             }
         }
     }
+}
+
+/// The last values of who is gone for good do not come back with a restart.
+fn forget_values(bus: &Bus, roster: &Roster) {
+    let all = bus.origins().into_iter();
+    let gone = all.filter(|facts| roster.is_forgotten(facts.origin, facts.last_received));
+    let gone: BTreeSet<_> = gone.map(|facts| facts.origin).collect();
+    bus.last_values().forget(|origin| gone.contains(&origin));
 }
 
 // === On the thread ===
@@ -280,6 +306,7 @@ async fn run(
         tokio::select! {
             order = inbox.recv() => match order {
                 Some(Order::Follow(config)) => diallers.follow(&config),
+                Some(Order::Replay(order)) => diallers.replay(*order),
                 Some(Order::Stop) | None => break true,
             },
             // Under an origin that is ahead above, nothing more may leave this node.

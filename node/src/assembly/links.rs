@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ocelli_federation::frame::{RefusedBlock, Role};
 use ocelli_federation::link::{Link, LinkStatistics};
 use ocelli_federation::links::{Refusal, RefusalTold, Refusals};
+use ocelli_federation::uplink::Replay;
 use ocelli_model::clock::WallMs;
 use parking_lot::Mutex;
 
@@ -61,8 +62,23 @@ pub struct LinkView {
     pub since: WallMs,
     /// Why it does not stand.
     pub error: Option<String>,
+    /// Which member of the group stands there, `host:port`; `None`: no link, or it was taken.
+    pub member: Option<String>,
+    /// The last replay over this link, or to another member of its group.
+    pub replay: Option<ReplayView>,
     refusals: Refusals,
     link: Option<Arc<dyn Link>>,
+}
+
+/// A replay (`uplink replay`), as it stands.
+#[derive(Clone)]
+pub struct ReplayView {
+    /// To which member of the group.
+    pub member: String,
+    /// When it was asked for.
+    pub since: WallMs,
+    /// How far it is.
+    pub replay: Arc<Replay>,
 }
 
 impl LinkView {
@@ -113,6 +129,8 @@ impl Links {
             is_up: false,
             since: now,
             error: None,
+            member: None,
+            replay: None,
             refusals: Refusals::default(),
             link: None,
         });
@@ -123,11 +141,12 @@ impl Links {
         self.0.lock().remove(id);
     }
 
-    /// A link to an upstream or peer stands.
-    pub(super) fn up(&self, id: &str, link: Arc<dyn Link>, now: WallMs) {
+    /// A link to an upstream or peer stands, by which member of the group.
+    pub(super) fn up(&self, id: &str, (link, member): (Arc<dyn Link>, &str), now: WallMs) {
         if let Some(view) = self.0.lock().get_mut(id) {
             view.neighbour = Some(link.peer().identity.to_string());
             view.build = Some(link.welcome().build.clone());
+            view.member = Some(member.to_owned());
             (view.is_up, view.since, view.error) = (true, now, None);
             view.refusals.clear();
             view.link = Some(link);
@@ -153,6 +172,19 @@ impl Links {
             view.is_up = false;
             view.error = Some(error.to_owned());
             view.link = None;
+            view.member = None;
+        }
+    }
+
+    /// The entry of that id.
+    pub(super) fn get(&self, id: &str) -> Option<LinkView> {
+        self.0.lock().get(id).cloned()
+    }
+
+    /// A replay was asked for.
+    pub(super) fn replays(&self, id: &str, replay: ReplayView) {
+        if let Some(view) = self.0.lock().get_mut(id) {
+            view.replay = Some(replay);
         }
     }
 
@@ -172,6 +204,8 @@ impl Links {
             is_up: true,
             since: now,
             error: None,
+            member: None,
+            replay: None,
             refusals: Refusals::default(),
             link: Some(Arc::clone(link)),
         };

@@ -8,12 +8,13 @@
 //! others, which wait for their lane 1.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
 use ocelli_bus::{Bus, OriginDescription, OriginFacts};
 use ocelli_federation::frame::{OriginWord, StreamHead};
 use ocelli_federation::identity::{PeerIdentity, SiteScope};
+use ocelli_federation::ingest::Roster;
 use ocelli_federation::links::{
     LinkWord, OriginState, Paths, Side, Toward, WORDS_PER_LINK_MAX, origin_state, origin_words,
 };
@@ -81,6 +82,8 @@ pub struct Origins {
     started: WallMs,
     inner: Mutex<Inner>,
     changes: watch::Sender<u64>,
+    /// Knows who is gone for good; set once the node has links.
+    roster: OnceLock<Arc<Roster>>,
 }
 
 impl Origins {
@@ -95,7 +98,20 @@ impl Origins {
             started,
             inner: Mutex::default(),
             changes: watch::Sender::new(0),
+            roster: OnceLock::new(),
         }
+    }
+
+    /// From now on what a roster says is forgotten is not expected: it is not listed, and nobody
+    /// is told that there is no way to it.
+    pub(super) fn heed(&self, roster: Arc<Roster>) {
+        // A node has one roster in its life.
+        let _is_first = self.roster.set(roster);
+    }
+
+    fn is_forgotten(&self, origin: OriginId, last: Option<WallMs>) -> bool {
+        let roster = self.roster.get();
+        roster.is_some_and(|roster| roster.is_forgotten(origin, last))
     }
 
     /// Says that something changed, each time.
@@ -171,10 +187,11 @@ impl Origins {
 
     // === What is known ===
 
-    /// Every origin, by id.
+    /// Every origin that is expected, by id.
     #[must_use]
     pub fn list(&self) -> Vec<OriginStanding> {
-        let all = self.bus.origins();
+        let mut all = self.bus.origins();
+        all.retain(|facts| !self.is_forgotten(facts.origin, facts.last_received));
         let newest = newest_of_each_node(&all);
         let now = self.clock.wall();
         let mut inner = self.inner.lock();
@@ -250,8 +267,11 @@ impl Origins {
             if origin == self.bus.origin() {
                 return None;
             }
-            let word = inner.paths.word_toward(toward, origin);
             let last = self.bus.head(stream).map(|head| head.received);
+            if self.is_forgotten(origin, last) {
+                return None;
+            }
+            let word = inner.paths.word_toward(toward, origin);
             let word = word.or_else(|| {
                 // A peer knows by itself what this node has only from peers.
                 let is_told = toward == Toward::Above;

@@ -39,6 +39,18 @@ pub(super) fn shown(document: &Value) -> String {
         text += "links:\n";
         text += &aligned(&links, false);
     }
+    for link in items(&document["links"]) {
+        for refused in items(&link["refused"]) {
+            text += &format!(
+                "refused above: {} records over {} ({}): {}; {}\n",
+                cell_text(refused, "records"),
+                cell_text(link, "id"),
+                cell_text(refused, "reason"),
+                cell_text(refused, "detail"),
+                cell_text(refused, "hint"),
+            );
+        }
+    }
     for second in items(&own["second_generations"]) {
         text += &format!(
             "refused: {}/{} comes with a new data directory (generation {}, known is {}); if that \

@@ -11,13 +11,14 @@ use actix_web::{HttpResponse, web};
 use ocelli_bus::record::OriginId;
 use ocelli_bus::{CursorState, OriginDescription, SeqRange, SeqRanges};
 use ocelli_federation::links::Refusal;
+use ocelli_federation::uplink::ReplayState;
 use ocelli_model::clock::WallMs;
 use serde_json::{Value, json};
 
 use super::list::document;
 use super::{ApiError, ApiState, ListQuery};
 use crate::assembly::lag::{LagSum, OneDisk, OriginLag, lag_of, one_disk, sum_of};
-use crate::assembly::links::{Direction, LinkView};
+use crate::assembly::links::{Direction, LinkView, ReplayView};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -184,6 +185,29 @@ fn refused_of(view: &LinkView, now: WallMs) -> Vec<Value> {
     view.refused(now).into_iter().map(item).collect()
 }
 
+fn replay_of(view: &ReplayView) -> Value {
+    let state = view.replay.state();
+    let (plan, left) = match &state {
+        ReplayState::Running { plan, left } => (Some(plan), Some(*left)),
+        ReplayState::Planned(plan) => (Some(plan), Some(plan.records)),
+        ReplayState::Done(plan) => (Some(plan), Some(0)),
+        _ => (None, None),
+    };
+    let error = match &state {
+        ReplayState::Failed { reason } => Some(reason),
+        _ => None,
+    };
+    json!({
+        "member": view.member,
+        "state": state.as_str(),
+        "since_ms": view.since.0,
+        "records": plan.map(|plan| plan.records),
+        "gone": plan.map(|plan| plan.gone),
+        "left": left,
+        "error": error,
+    })
+}
+
 async fn json_of(view: &LinkView, state: &ApiState, shown: &Shown) -> Value {
     let now = state.clock.wall();
     let statistics = view.statistics();
@@ -212,11 +236,13 @@ async fn json_of(view: &LinkView, state: &ApiState, shown: &Shown) -> Value {
         "name": view.name,
         "neighbour": view.neighbour,
         "build": view.build,
+        "member": view.member,
         "is_up": view.is_up,
         "since_ms": view.since.0,
         "for_ms": now.0.saturating_sub(view.since.0).max(0),
         "error": view.error,
         "refused": refused_of(view, now),
+        "replay": view.replay.as_ref().map(replay_of),
         "lag_records": lag_records(&view.cursor, state),
         "lag_bytes": sum.map(|sum| sum.bytes),
         "lag_seconds": sum.map(|sum| sum.seconds),

@@ -29,16 +29,8 @@ async fn nodes(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let all = standings(&state);
-    let roster = state.view.roster();
-    let is_expected = |one: &&OriginStanding| {
-        let last = one.facts.last_received;
-        !roster
-            .as_ref()
-            .is_some_and(|roster| roster.is_forgotten(one.facts.origin, last))
-    };
     let mut items: Vec<(String, Value)> = all
         .iter()
-        .filter(is_expected)
         .map(|one| (one.facts.origin.to_string(), json_of(one, &state)))
         .collect();
     items.sort_by(|(a, _), (b, _)| a.cmp(b));

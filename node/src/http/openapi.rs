@@ -284,6 +284,11 @@ pub(super) const ROUTES: &[Route] = &[
         "Expect nothing more of a site or node, by a body {\"name\",\"dry_run\"}",
         &[],
     ),
+    command(
+        "/v1/uplink/replay",
+        "Refill a member of an upstream, by a body {\"upstream\",\"member\",\"dry_run\"}",
+        &[],
+    ),
     get(
         "/v1/nodes",
         "Nodes whose data is held here: who, live or stale and why, what is missing",

@@ -204,7 +204,7 @@ async fn live(
         filter: None,
         from_peers: Arc::new(FromPeers::default()),
         refused: Arc::new(|_| {}),
-        is_replay: false,
+        replay: Arc::default(),
         stop: tokio::sync::watch::channel(false).1,
         bus,
     };

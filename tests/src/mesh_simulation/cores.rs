@@ -108,7 +108,14 @@ impl World {
                 return;
             }
             Message::Coverage(stream, ranges, head) => self.compare(node, stream, ranges, head),
-            Message::CoverageEnd => Input::CoverageEnd,
+            Message::CoverageEnd => {
+                self.uplink(node, index, Input::CoverageEnd);
+                // After a member of a group lost its disk an operator asks for all of it.
+                if self.healing_since.is_none() {
+                    return;
+                }
+                Input::Replay
+            }
             Message::Durable(stream, range) => Input::Durable { stream, range },
             Message::Refused(stream, range, reason) => Input::Refused {
                 stream,
@@ -129,12 +136,7 @@ impl World {
         let uplink = &mut self.nodes[node].uplinks[index];
         uplink.is_welcome = true;
         uplink.welcomed = self.now;
-        // After a member of a group lost its disk an operator asks for all of it.
-        let is_replay = self.healing_since.is_some();
-        let done = match is_replay {
-            true => Vec::new(),
-            false => uplink.cursor.clone().into_iter().collect(),
-        };
+        let done = uplink.cursor.clone().into_iter().collect();
         let in_flight_bytes_max = IN_FLIGHT_BYTES_MAX;
         let connected = Connected {
             in_flight_bytes_max,

@@ -20,8 +20,9 @@ use ocelli_federation::link::{
 };
 use ocelli_federation::links::Toward;
 use ocelli_federation::membership::outdated;
-use ocelli_federation::uplink::{UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
+use ocelli_federation::uplink::{Replay, UplinkEnd, UplinkRun, run_uplink, uplink_cursor};
 use ocelli_model::event::Event;
+use tokio::sync::watch;
 use tokio::task::JoinHandle as Task;
 use tracing::{info, warn};
 
@@ -37,18 +38,29 @@ const ANEW_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The diallers of a node, by link.
 pub(super) struct Diallers {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     endpoint: Arc<MeshEndpoint>,
-    tasks: BTreeMap<String, (Wanted, Task<()>)>,
+    pub(super) tasks: BTreeMap<String, Dialled>,
+    /// Links that were made for a replay, by the id of the group's own.
+    pub(super) refills: BTreeMap<String, Task<()>>,
+}
+
+/// A neighbour that is dialled.
+pub(super) struct Dialled {
+    pub(super) wanted: Wanted,
+    pub(super) replay: Arc<Replay>,
+    /// Whether another link of the group stands, for a replay.
+    pub(super) refilling: watch::Sender<bool>,
+    task: Task<()>,
 }
 
 impl Diallers {
     pub(super) fn new(shared: Arc<Shared>, endpoint: Arc<MeshEndpoint>) -> Self {
-        let tasks = BTreeMap::new();
         Self {
             shared,
             endpoint,
-            tasks,
+            tasks: BTreeMap::new(),
+            refills: BTreeMap::new(),
         }
     }
 
@@ -59,13 +71,16 @@ impl Diallers {
         let gone: Vec<String> = self
             .tasks
             .iter()
-            .filter(|(_, (running, _))| !wanted.contains(running))
+            .filter(|(_, running)| !wanted.contains(&running.wanted))
             .map(|(id, _)| id.clone())
             .collect();
         for id in gone {
-            if let Some((_, task)) = self.tasks.remove(&id) {
-                task.abort();
+            if let Some(dialled) = self.tasks.remove(&id) {
+                dialled.task.abort();
                 self.shared.links.unwant(&id);
+            }
+            if let Some(refill) = self.refills.remove(&id) {
+                refill.abort();
             }
         }
         let site = config.node.site.as_str();
@@ -77,6 +92,34 @@ impl Diallers {
     }
 
     fn begin(&mut self, wanted: Wanted, site: &str) {
+        let Some(dialer) = self.dialer(&wanted, wanted.members.clone(), site) else {
+            return;
+        };
+        let who = (wanted.direction, wanted.name.as_str());
+        self.shared
+            .links
+            .want(&wanted.id, who, self.shared.parts.clock.wall());
+        let replay = Arc::<Replay>::default();
+        let refilling = watch::Sender::new(false);
+        let parts = (Arc::clone(&replay), refilling.clone());
+        let kept = keep(dialer, (wanted.clone(), parts), Arc::clone(&self.shared));
+        let task = tokio::task::spawn_local(kept);
+        let dialled = Dialled {
+            wanted,
+            replay,
+            refilling,
+            task,
+        };
+        self.tasks.insert(dialled.wanted.id.clone(), dialled);
+    }
+
+    /// What dials some members of a group; `None`: this node has no certificate that could.
+    pub(super) fn dialer(
+        &self,
+        wanted: &Wanted,
+        members: Vec<String>,
+        site: &str,
+    ) -> Option<Dialer> {
         let (expected, role) = match wanted.direction {
             Direction::Peer => (Expected::Peer, Role::Peer),
             _ => (Expected::Upstream, Role::Uplink),
@@ -84,32 +127,30 @@ impl Diallers {
         let tls = match self.shared.parts.identity.client_config(expected) {
             // It follows the identity by itself: one is enough for all attempts.
             Ok(tls) => Arc::new(tls),
-            Err(error) => return warn!(link = %wanted.id, %error, "cannot be dialled"),
+            Err(error) => {
+                warn!(link = %wanted.id, %error, "cannot be dialled");
+                return None;
+            }
         };
         let origin = self.shared.parts.bus.origin();
         let options = DialerOptions {
             site: site.to_owned(),
-            members: wanted.members.clone(),
+            members,
             healthy_for: wanted.healthy_for,
             tls: Arc::new(move || Arc::clone(&tls)),
             facts: Arc::new(move || DialFacts { origin, role }),
             clock: Arc::clone(&self.shared.parts.clock),
             rng: Box::new(RealRng::default()),
         };
-        let who = (wanted.direction, wanted.name.as_str());
-        self.shared
-            .links
-            .want(&wanted.id, who, self.shared.parts.clock.wall());
-        let dialer = Dialer::new(Arc::clone(&self.endpoint), options);
-        let task = tokio::task::spawn_local(keep(dialer, wanted.clone(), Arc::clone(&self.shared)));
-        self.tasks.insert(wanted.id.clone(), (wanted, task));
+        Some(Dialer::new(Arc::clone(&self.endpoint), options))
     }
 
     /// The node stops: each sends what its neighbour lacks, within its own limit.
     pub(super) async fn drain(self) {
+        self.refills.into_values().for_each(|task| task.abort());
         self.shared.stopping.send_replace(true);
-        for (_, task) in self.tasks.into_values() {
-            if let Err(error) = task.await {
+        for dialled in self.tasks.into_values() {
+            if let Err(error) = dialled.task.await {
                 warn!(%error, "a dialler did not end in order");
             }
         }
@@ -117,7 +158,8 @@ impl Diallers {
 
     /// Ends all of them.
     pub(super) async fn end(self) {
-        for (_, task) in self.tasks.into_values() {
+        let tasks = self.tasks.into_values().map(|dialled| dialled.task);
+        for task in tasks.chain(self.refills.into_values()) {
             task.abort();
             let _it_was_told_to_end = task.await;
         }
@@ -125,9 +167,14 @@ impl Diallers {
 }
 
 /// Keeps a link for as long as it is wanted.
-async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
+async fn keep(
+    mut dialer: Dialer,
+    (wanted, (replay, refilling)): (Wanted, (Arc<Replay>, watch::Sender<bool>)),
+    shared: Arc<Shared>,
+) {
     let clock = Arc::clone(&shared.parts.clock);
-    let id = wanted.id.as_str();
+    let id = wanted.id.clone();
+    let id = id.as_str();
     let cursor = match uplink_cursor(&shared.parts.bus, id, clock.wall()) {
         Ok(cursor) => cursor,
         Err(error) => {
@@ -136,16 +183,18 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
         }
     };
     let kept = Kept {
-        wanted: &wanted,
+        wanted,
         cursor,
-        shared: &shared,
+        shared: Arc::clone(&shared),
+        replay,
+        refilling,
     };
     let mut better = None;
     loop {
         let shown = shared.parts.identity.own();
         let standing = match better.take() {
             Some(better) => better,
-            None => match connect(&mut dialer, id, &shared).await {
+            None => match kept.connect(&mut dialer).await {
                 Some(standing) => standing,
                 None => return,
             },
@@ -165,10 +214,13 @@ async fn keep(mut dialer: Dialer, wanted: Wanted, shared: Arc<Shared>) {
 }
 
 /// A neighbour and how far it is.
-struct Kept<'a> {
-    wanted: &'a Wanted,
-    cursor: DurableCursor,
-    shared: &'a Arc<Shared>,
+pub(super) struct Kept {
+    pub(super) wanted: Wanted,
+    pub(super) cursor: DurableCursor,
+    pub(super) shared: Arc<Shared>,
+    pub(super) replay: Arc<Replay>,
+    /// Whether another link of the group stands, for a replay.
+    pub(super) refilling: watch::Sender<bool>,
 }
 
 /// How the life of a link ended.
@@ -180,7 +232,39 @@ enum Stood {
     Anew,
 }
 
-impl Kept<'_> {
+impl Kept {
+    /// Dials until a link stands. A replay to another member ends first: the group's own link may
+    /// go there.
+    async fn connect(&self, dialer: &mut Dialer) -> Option<Standing> {
+        let id = self.wanted.id.as_str();
+        if *self.refilling.borrow() {
+            let replay = self.shared.links.get(id).and_then(|view| view.replay);
+            if let Some(view) = replay {
+                view.replay.fail("the link of the group was lost meanwhile");
+            }
+            self.until_refilled().await;
+        }
+        connect(dialer, id, &self.shared).await
+    }
+
+    async fn until_refilled(&self) {
+        let mut refilling = self.refilling.subscribe();
+        // The sender is held here.
+        let _is_over = refilling.wait_for(|is_refilling| !is_refilling).await;
+    }
+
+    /// Waits for a better member; none while a replay has a link of its own.
+    async fn better(&self, dialer: &mut Dialer) -> Standing {
+        let mut refilling = self.refilling.subscribe();
+        loop {
+            self.until_refilled().await;
+            tokio::select! {
+                standing = dialer.better() => return standing,
+                _ = refilling.wait_for(|is_refilling| *is_refilling) => {}
+            }
+        }
+    }
+
     /// The life of one link: told when it begins and ends, with what goes up over it.
     async fn stands(
         &self,
@@ -195,7 +279,8 @@ impl Kept<'_> {
             link: id.to_owned(),
             neighbour: neighbour.clone(),
         });
-        self.shared.links.up(id, Arc::clone(&link), clock.wall());
+        let up = (Arc::clone(&link), standing.member.as_str());
+        self.shared.links.up(id, up, clock.wall());
         let origins = Arc::clone(&parts.origins);
         let toward = match self.wanted.direction {
             Direction::Peer => Toward::Peer,
@@ -208,7 +293,7 @@ impl Kept<'_> {
             never = telling.then(|()| pending()) => never,
             // Both stand for a moment. What was on its way to the former is sent again: whoever is
             // above both stores it once.
-            standing = dialer.better() => {
+            standing = self.better(dialer) => {
                 info!(link = %id, member = %standing.member, "moving back to a better member");
                 link.close(CloseCode::Done, "moved back to a better member");
                 return Stood::Moved(Box::new(standing));
@@ -233,8 +318,9 @@ impl Kept<'_> {
         Stood::Ended(end)
     }
 
-    fn uplink(&self, link: &Arc<dyn Link>) -> impl Future<Output = UplinkEnd> + use<> {
-        let (parts, wanted) = (&self.shared.parts, self.wanted);
+    /// Sends what the neighbour lacks over a link.
+    pub(super) fn uplink(&self, link: &Arc<dyn Link>) -> impl Future<Output = UplinkEnd> + use<> {
+        let (parts, wanted) = (&self.shared.parts, &self.wanted);
         let heard = (&self.shared.links, &parts.events);
         run_uplink(UplinkRun {
             link: Arc::clone(link),
@@ -245,7 +331,7 @@ impl Kept<'_> {
             filter: wanted.filter.clone(),
             from_peers: Arc::clone(&self.shared.from_peers),
             refused: refusals_of(&wanted.id, heard, &parts.clock),
-            is_replay: false,
+            replay: Arc::clone(&self.replay),
             stop: self.shared.stopping.subscribe(),
         })
     }
