@@ -99,12 +99,21 @@ impl Bed {
 }
 
 /// Serves datagrams by `answer`, which may send as many as it likes.
-pub(crate) async fn device<F>(mut answer: F) -> SocketAddr
+pub(crate) async fn device<F>(answer: F) -> SocketAddr
 where
     F: FnMut(&mut [u8]) -> Vec<Vec<u8>> + 'static,
 {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
+    serve(socket, answer);
+    address
+}
+
+/// The same from a socket of the test's own.
+pub(crate) fn serve<F>(socket: UdpSocket, mut answer: F)
+where
+    F: FnMut(&mut [u8]) -> Vec<Vec<u8>> + 'static,
+{
     spawn_local(async move {
         let mut buffer = vec![0; 65_536];
         loop {
@@ -114,7 +123,6 @@ where
             }
         }
     });
-    address
 }
 
 /// Serves an agent of v1 or v2c that has no faults of its own.

@@ -9,6 +9,7 @@
 mod ends;
 mod replies;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -347,21 +348,10 @@ impl Core {
             Phase::Done => return,
             Phase::RetryPaced => {}
             Phase::InFlight => {
-                let silences = operation.attempt_count();
-                let Attempt { asked, sent_at } = operation.last_attempt();
-                operation.trace(now, || TraceEvent::Silent {
-                    attempt: silences,
-                    waited: now.since(sent_at),
-                });
-                let mut state = session.state.borrow_mut();
-                state.round_trip.timed_out();
-                operation
-                    .task
-                    .silence(asked, silences, &mut state.repetitions);
-                if silences >= session.tries {
-                    drop(state);
+                note_try_without_answer(operation, now);
+                if operation.is_given_up() {
                     let error = operation.silence(now);
-                    self.counters.timeouts += 1;
+                    self.counters.timeouts += u64::from(!operation.is_refused());
                     self.finish(index, Finish::Failed(error), now);
                     return;
                 }
@@ -423,6 +413,26 @@ impl Core {
         }
         self.retry(index, now);
     }
+}
+
+/// The try under way has no answer. Silence says that requests are too quick or too large; that
+/// nobody was there says neither.
+fn note_try_without_answer(operation: &mut Operation, now: Monotonic) {
+    let silences = operation.attempt_count();
+    let Attempt { asked, sent_at } = operation.last_attempt();
+    operation.trace(now, || TraceEvent::Silent {
+        attempt: silences,
+        waited: now.since(sent_at),
+    });
+    if operation.is_refused() {
+        return;
+    }
+    let session = Rc::clone(&operation.session);
+    let mut state = session.state.borrow_mut();
+    state.round_trip.timed_out();
+    operation
+        .task
+        .silence(asked, silences, &mut state.repetitions);
 }
 
 fn sent_event(operation: &Operation, asked: Asked, message: &[u8]) -> TraceEvent {

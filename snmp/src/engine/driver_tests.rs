@@ -12,7 +12,7 @@ use ocelli_model::clock::Clock;
 use ocelli_model::oid::Oid;
 
 use crate::engine::agent_tests::{Cells, TestAgent, cell, column};
-use crate::engine::bed_tests::{Bed, V3Agent, device, healthy, run, user};
+use crate::engine::bed_tests::{Bed, V3Agent, device, healthy, run, serve, user};
 use crate::engine::*;
 use crate::v3::EngineEvent;
 
@@ -328,10 +328,51 @@ fn a_closed_port_is_unreachable_and_not_a_timeout() {
     run(|bed| async move {
         let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
+        // The engine's own socket is open before the port is free.
+        let session = bed.session_with(address, patient);
         drop(socket);
-        let error = get_one(&bed, &bed.session(address)).await.unwrap_err();
-        let cause = error.gap_cause().to_string();
+        let plan = names(&[cell(1, 1)]);
+        // Waiting the tries out would take three minutes, and meet the deadline.
+        let deadline = bed.deadline(120_000);
+        let (result, _) = session.get(&plan, deadline, Cells::default()).await;
+        let cause = result.unwrap_err().gap_cause().to_string();
         assert_eq!(cause, "unreachable/connection refused");
+        assert!(bed.clock.monotonic() < deadline);
+        let counters = bed.engine.counters();
+        assert_eq!((counters.sent, counters.timeouts), (2, 0), "one retry");
+    });
+}
+
+/// Three tries of a minute each.
+fn patient(settings: &mut SessionSettings) {
+    settings.timeout = TimeoutBounds::around(Duration::from_secs(60));
+    settings.tries = 3;
+}
+
+#[test]
+fn an_agent_that_is_restarted_answers_the_second_try() {
+    run(|bed| async move {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let session = bed.session_with(address, patient);
+        drop(socket);
+        let engine = Rc::clone(&bed.engine);
+        tokio::task::spawn_local(async move {
+            while engine.counters().unreachable == 0 {
+                tokio::task::yield_now().await;
+            }
+            let socket = tokio::net::UdpSocket::bind(address).await.unwrap();
+            let agent = TestAgent::table(1, 3);
+            serve(socket, move |request| {
+                agent.answer(request).into_iter().collect()
+            });
+        });
+        let plan = names(&[cell(1, 1)]);
+        let (result, cells) = session
+            .get(&plan, bed.deadline(120_000), Cells::default())
+            .await;
+        let outcome = result.unwrap();
+        assert_eq!((cells.0.len(), outcome.retries), (1, 1));
     });
 }
 

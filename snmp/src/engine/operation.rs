@@ -25,6 +25,10 @@ use crate::oid::{Index, Name};
 use crate::pdu::{ErrorStatus, PduView};
 use crate::value::Value;
 
+/// Tries of one request that may find nobody at the port: an agent that is restarted just then
+/// gets a second one.
+const REFUSALS_MAX: u8 = 2;
+
 /// A sink that the engine and the caller hold.
 pub(crate) type SharedSink = Rc<RefCell<dyn VarbindSink>>;
 
@@ -85,6 +89,10 @@ pub(crate) struct Operation {
     /// Tries of the present request.
     attempts: [Attempt; TRIES_MAX as usize],
     attempt_count: u8,
+    /// Tries of the present request that found nobody at the port.
+    refusals: u8,
+    /// Whether the last try is one of them.
+    is_refused: bool,
     /// Requests sent anew because of a report, since the last answer.
     pub(crate) resyncs: u8,
     pub(crate) started: Monotonic,
@@ -127,6 +135,8 @@ impl Operation {
             tag: 0,
             attempts: [Attempt::default(); TRIES_MAX as usize],
             attempt_count: 0,
+            refusals: 0,
+            is_refused: false,
             resyncs: 0,
             started,
             deadline,
@@ -170,6 +180,8 @@ impl Operation {
     pub(crate) fn begin_request(&mut self, tag: u32) {
         self.tag = tag;
         self.attempt_count = 0;
+        self.refusals = 0;
+        self.is_refused = false;
     }
 
     /// Notes a transmission.
@@ -178,7 +190,30 @@ impl Operation {
             *slot = attempt;
             self.attempt_count += 1;
         }
+        self.is_refused = false;
         self.packets += 1;
+    }
+
+    /// The kernel says that nobody listens where the try of this number went. True if no other try
+    /// is under way, so that waiting out its timer is in vain.
+    pub(crate) fn refused(&mut self, number: u8) -> bool {
+        let is_last = number + 1 == self.attempt_count;
+        if self.phase != Phase::InFlight || !is_last || self.is_refused {
+            return false;
+        }
+        self.is_refused = true;
+        self.refusals += 1;
+        true
+    }
+
+    /// Whether the last try was refused.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// Whether the present request is not worth another try.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.attempt_count >= self.session.tries || self.refusals >= REFUSALS_MAX
     }
 
     /// How often the present request was sent.

@@ -10,6 +10,7 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use ocelli_model::clock::Monotonic;
@@ -34,6 +35,9 @@ const RESYNCS_MAX: u8 = 3;
 const STAMP_SKEW_MS_MAX: i64 = 60_000;
 /// Unreadable datagrams per tick for which the table is searched by address.
 const SEARCHES_PER_TICK_MAX: u8 = 16;
+/// From "nobody listens at the port" to the next try: an agent that is restarted may be back by
+/// then, and two tries are over in the time that a person does not notice.
+const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// The operation that a datagram answers.
@@ -404,7 +408,9 @@ impl Core {
         }
     }
 
-    /// Reads what ICMP says about our requests and lets their operations know.
+    /// Reads what ICMP says about our requests and lets their operations know. That nobody listens
+    /// at the port cuts the wait for an answer short. It does not end the operation by itself: who
+    /// forges it has to know the id of the request under way, and an answer still counts.
     fn read_errors(&mut self, number: usize) {
         let mut told: Vec<(i32, Errno)> = Vec::new();
         if let Some(place) = self.sockets.get_mut(number) {
@@ -414,6 +420,7 @@ impl Core {
                 }
             });
         }
+        let now = self.now().monotonic;
         for (id, errno) in told {
             self.counters.unreachable += 1;
             let ticket = self.tickets.open(id);
@@ -422,6 +429,12 @@ impl Core {
                 && operation.attempt(ticket.tag, ticket.attempt).is_some()
             {
                 operation.clues.unreachable = Some(errno);
+                if errno == Errno::ECONNREFUSED && operation.refused(ticket.attempt) {
+                    let timeout = operation.session.state.borrow().round_trip.timeout();
+                    let pause = REFUSED_PAUSE.min(timeout);
+                    let at = now.after(pause).min(operation.deadline);
+                    self.wheel.schedule(ticket.index, at);
+                }
             }
         }
     }
