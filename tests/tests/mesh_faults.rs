@@ -336,7 +336,9 @@ fn a_lossy_line_that_reorders_repeats_corrupts_and_delays_changes_nothing_above(
             bed.measure_for(3);
         }
         let lost = dropped(&bed) - before;
-        assert!(faults.lost == 0 || lost > 0, "{name}: nothing was lost");
+        say(&format!("{name}: {lost} packets lost"));
+        // One in a hundred may be none of a few seconds.
+        assert!(faults.lost < HEAVY_LOSS || lost > 0, "nothing was lost");
         bed.lower.cut(false);
         bed.upper.cut(false);
         let healed = Instant::now();
