@@ -42,6 +42,9 @@ use segment_file::{SegmentFile, frame_bytes};
 
 /// Blocks taken before the window is looked at again.
 const BLOCKS_AT_ONCE_MAX: usize = 1_024;
+/// Delays of a commit that a block of another node waits: it is durable below already, so that only
+/// its latency is at stake, and an fsync costs more than all else that is done for it.
+const FOREIGN_DELAYS: u32 = 2;
 /// How often a writer with nothing to do looks whether space has returned.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 
@@ -68,7 +71,8 @@ pub(crate) struct Writer {
     /// How many of the window are in the active segment.
     written: usize,
     window_bytes: usize,
-    window_since: Option<Monotonic>,
+    /// When the window is made durable, at the latest.
+    commit_at: Option<Monotonic>,
 }
 
 impl Writer {
@@ -104,7 +108,7 @@ impl Writer {
             duplicates: Vec::new(),
             written: 0,
             window_bytes: 0,
-            window_since: None,
+            commit_at: None,
         }
     }
 
@@ -138,11 +142,8 @@ impl Writer {
 
     /// How long to wait for the next command.
     fn wait(&self) -> Duration {
-        let delay = self.shared.options.commit_delay;
-        match self.window_since {
-            Some(since) => delay.saturating_sub(self.shared.clock.monotonic().since(since)),
-            None => IDLE_WAIT,
-        }
+        let now = || self.shared.clock.monotonic();
+        self.commit_at.map_or(IDLE_WAIT, |at| at.since(now()))
     }
 
     /// Takes a block and all that waits behind it, up to a commit's worth; commits if it is time.
@@ -225,8 +226,10 @@ impl Writer {
 
     fn push(&mut self, pending: Pending) {
         self.window_bytes += pending.block.bytes().len();
-        let now = self.shared.clock.monotonic();
-        self.window_since.get_or_insert(now);
+        let is_own = pending.block.header().stream.origin == self.shared.origin;
+        let delay = self.shared.options.commit_delay * if is_own { 1 } else { FOREIGN_DELAYS };
+        let due = self.shared.clock.monotonic().after(delay);
+        self.commit_at = Some(self.commit_at.map_or(due, |at| at.min(due)));
         self.window.push(pending);
     }
 
@@ -375,7 +378,7 @@ impl Writer {
         }
         self.publish();
         let rest = !self.window.is_empty();
-        self.window_since = rest.then_some(now);
+        self.commit_at = rest.then_some(now.after(self.shared.options.commit_delay));
         Ok(())
     }
 

@@ -83,6 +83,6 @@ impl Writer {
         self.next_seq.insert(data, highest.next());
         self.foreign.forget_window();
         self.answer_duplicates(Some(refusal));
-        self.window_since = None;
+        self.commit_at = None;
     }
 }
