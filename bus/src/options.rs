@@ -28,7 +28,7 @@ pub struct BusOptions {
     pub spare_space_bytes: u64,
     /// Length of a segment, bytes; another than the default only in tests.
     pub segment_bytes: u64,
-    /// How long a written block waits for others to share its fsync; one of another node twice that.
+    /// How long a written block waits for others to share its fsync; of another node: twice that.
     pub commit_delay: Duration,
     /// Bytes at which an fsync does not wait any longer.
     pub commit_bytes: usize,
