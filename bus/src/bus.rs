@@ -268,9 +268,8 @@ impl Bus {
     #[must_use]
     pub fn coverage(&self) -> Vec<(StreamId, SeqRanges)> {
         let row = |(stream, state): (&StreamId, &StreamState)| (*stream, state.covered.clone());
-        self.shared
-            .log
-            .read(|map| map.streams.iter().map(row).collect())
+        let log = &self.shared.log;
+        log.read(|map| map.streams.iter().map(row).collect())
     }
 
     /// The same of one stream; nothing of one that is unknown.
@@ -285,9 +284,8 @@ impl Bus {
     pub fn skipped(&self) -> Vec<(StreamId, SeqRanges)> {
         let row = |(stream, state): (&StreamId, &StreamState)| (*stream, state.skipped.clone());
         let is_some = |(_, state): &(&StreamId, &StreamState)| !state.skipped.is_empty();
-        self.shared
-            .log
-            .read(|map| map.streams.iter().filter(is_some).map(row).collect())
+        let log = &self.shared.log;
+        log.read(|map| map.streams.iter().filter(is_some).map(row).collect())
     }
 
     /// The same of one stream.
@@ -299,11 +297,13 @@ impl Bus {
     /// The seqs of a stream whose entries stand here: neither skips nor removed by retention.
     #[must_use]
     pub fn held_of(&self, stream: StreamId) -> SeqRanges {
-        self.shared.log.read(|map| {
-            let state = map.streams.get(&stream);
-            let held = state.map(|it| it.covered.without(&it.removed).without(&it.skipped));
-            held.unwrap_or_default()
-        })
+        self.shared.log.read(|map| map.held(stream))
+    }
+
+    /// What retention took of a stream before a reader had it that has `taken`.
+    #[must_use]
+    pub fn lost_to(&self, stream: StreamId, taken: &SeqRanges) -> SeqRanges {
+        self.shared.log.read(|map| map.lost_to(stream, taken))
     }
 
     /// Whether all that a block would bring is held durably, or was.

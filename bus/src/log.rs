@@ -59,6 +59,30 @@ impl LogMap {
         state.map(|state| state.skipped.clone()).unwrap_or_default()
     }
 
+    /// What of it stands here: neither skips nor removed by retention.
+    pub(crate) fn held(&self, stream: StreamId) -> SeqRanges {
+        let state = self.streams.get(&stream);
+        let held = state.map(|it| it.covered.without(&it.removed).without(&it.skipped));
+        held.unwrap_or_default()
+    }
+
+    /// What retention took of it, but for `taken`.
+    pub(crate) fn lost_to(&self, stream: StreamId, taken: &SeqRanges) -> SeqRanges {
+        let Some(state) = self.streams.get(&stream) else {
+            return SeqRanges::default();
+        };
+        let mut lost = state.removed.without(taken);
+        // What was removed is told without holes beyond a number of ranges.
+        let segments = self.segments.values();
+        for facts in segments.filter_map(|meta| meta.index.streams.get(&stream)) {
+            if lost.is_empty() {
+                break;
+            }
+            lost = lost.without(&facts.ranges);
+        }
+        lost
+    }
+
     /// Whether a block of `range`, but for `without`, brings nothing: all is held, or was.
     pub(crate) fn holds(&self, stream: StreamId, range: SeqRange, without: &SeqRanges) -> bool {
         let Some(state) = self.streams.get(&stream) else {

@@ -17,8 +17,8 @@ use ocelli_bus::disk::{Disk, RealDisk};
 use ocelli_bus::encoder::{Encoder, Pair};
 use ocelli_bus::payload::Payload;
 use ocelli_bus::read::{
-    Cursor, Include, Item, Mode, RecordRenderer, RecordSource, Selection, StartFrom, Subscription,
-    SubscriptionError, SubscriptionRequest, render_cursor,
+    Cursor, Include, Item, LineFormat, Mode, RecordRenderer, RecordSource, Selection, StartFrom,
+    Subscription, SubscriptionError, SubscriptionRequest, render_cursor,
 };
 use ocelli_bus::record::{Lane, OriginId, Seq, StreamId};
 use ocelli_bus::{Bus, BusStatus, DiskState, ForeignBlock, LastKind, VOLATILE_MAX};
@@ -242,6 +242,55 @@ fn a_cursor_of_another_selection_needs_rebase() {
             [],
             "what was passed over stays passed over"
         );
+    });
+}
+
+#[test]
+fn a_cursor_of_streams_that_nobody_here_knows_is_refused_with_the_remedy() {
+    runtime().block_on(async {
+        let (mut node, mut other) = (Node::new(), Node::new());
+        node.poll(0).await;
+        let mut there = other.subscribe(SubscriptionRequest {
+            from: StartFrom::Oldest,
+            ..SubscriptionRequest::default()
+        });
+        other.poll(0).await;
+        held(&mut there).await;
+        let (own, foreign) = (node.bus.origin(), there.cursor());
+        // Nodes of one test draw the same origins.
+        let stranger = OriginId(own.0 ^ 1);
+        let of = |origins: &[OriginId]| {
+            let ranges = foreign.taken.values().next().unwrap();
+            let taken = origins
+                .iter()
+                .map(|it| (StreamId::data(*it), ranges.clone()));
+            SubscriptionRequest {
+                from: StartFrom::Cursor(Cursor {
+                    taken: taken.collect(),
+                    ..foreign.clone()
+                }),
+                ..SubscriptionRequest::default()
+            }
+        };
+        let refused = Subscription::begin(&node.source, of(&[stranger]))
+            .err()
+            .unwrap();
+        let text = refused.to_string();
+        assert!(
+            text.contains(&stranger.to_string()) && text.contains("rebase=true"),
+            "{text}"
+        );
+        let all = named(&[("sw1", 0), ("sw2", 0)]);
+        let mut rebased = node.subscribe(SubscriptionRequest {
+            rebase: true,
+            ..of(&[stranger])
+        });
+        assert_eq!(held(&mut rebased).await, all);
+        // One of its streams is here: a site took a new origin, or came by another path too.
+        let mut known = node.subscribe(of(&[stranger, own]));
+        assert_eq!(held(&mut known).await, []);
+        let mut empty = node.subscribe(of(&[]));
+        assert_eq!(held(&mut empty).await, all);
     });
 }
 
@@ -612,9 +661,11 @@ fn what_is_selected_alike_is_judged_and_rendered_once() {
                 panic!("{item:?}");
             };
             let renderer = RecordRenderer::default();
-            let line = subscription.selection().line(7, &record, |into| {
-                renderer.render(&record, into);
-            });
+            let line = subscription
+                .selection()
+                .line(LineFormat::Influx, &record, |into| {
+                    renderer.render(&record, into);
+                });
             lines.push(line);
         }
         assert_eq!(lines[0].as_ptr(), lines[1].as_ptr(), "the very same bytes");

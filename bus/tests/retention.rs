@@ -16,6 +16,7 @@ use ocelli_bus::dictionary::PairCache;
 use ocelli_bus::disk::RealDisk;
 use ocelli_bus::encoder::{Encoder, Pair, Place};
 use ocelli_bus::payload::{Payload, Session};
+use ocelli_bus::read::{Item, RecordSource, StartFrom, Subscription, SubscriptionRequest};
 use ocelli_bus::record::{Lane, StreamId};
 use ocelli_bus::{Bus, BusOptions, Delivery, LastKey, LastKind, ReadFrom, ReaderOptions, SeqRange};
 use ocelli_model::batch::{Batch, GroupValues, RowSet};
@@ -269,6 +270,57 @@ fn segments_go_when_they_are_old_and_the_required_cursor_has_passed_and_ids_stay
             ids.start > 4,
             "ids of this origin are never used again: {ids:?}"
         );
+    });
+}
+
+/// What a subscription tells of what is held: seqs, and seqs that retention took.
+async fn told(subscription: &mut Subscription) -> (Vec<u64>, Vec<(u64, u64, u64)>) {
+    let (mut seqs, mut removed) = (Vec::new(), Vec::new());
+    while let Some(item) = subscription.next_held().await.unwrap() {
+        match item {
+            Item::Record(record) => seqs.push(record.seq.0),
+            Item::Removed { range, seqs, .. } => {
+                removed.push((range.first.0, range.last.0, seqs));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    (seqs, removed)
+}
+
+#[test]
+fn a_cursor_older_than_retention_is_told_what_is_gone_once_and_gets_the_rest() {
+    let root = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let (bus, _, clock) = open_on(root.path(), short_retention(), Arc::new(RealDisk));
+        let (bus, mut poller) = (Arc::new(bus), Poller::new(3));
+        for slot in 1..=60 {
+            clock.0.store(slot * 1_000, Ordering::Relaxed);
+            poller.poll(&bus, slot * 1_000).await;
+        }
+        let source = RecordSource::new(Arc::clone(&bus));
+        let begin = |from| {
+            let request = SubscriptionRequest {
+                from,
+                ..SubscriptionRequest::default()
+            };
+            Subscription::begin(&source, request).unwrap()
+        };
+        let mut first = begin(StartFrom::Oldest);
+        let Item::Record(record) = first.next().await.unwrap() else {
+            panic!("a batch comes first");
+        };
+        let cursor = first.cursor();
+        bus.tend().await.unwrap();
+        let (held, none) = told(&mut begin(StartFrom::Oldest)).await;
+        assert!(held[0] > record.seq.0 + 1 && none.is_empty(), "{held:?}");
+        let mut second = begin(StartFrom::Cursor(cursor));
+        let (rest, removed) = told(&mut second).await;
+        assert_eq!(rest, held);
+        let (first_seq, last_seq) = (record.seq.0 + 1, held[0] - 1);
+        assert_eq!(removed, [(first_seq, last_seq, held[0] - first_seq)]);
+        let mut third = begin(StartFrom::Cursor(second.cursor()));
+        assert_eq!(told(&mut third).await, (vec![], vec![]), "it is said once");
     });
 }
 

@@ -33,6 +33,7 @@ pub mod slot;
 pub mod slot_line;
 pub mod suggest;
 pub mod tier;
+pub mod time_text;
 pub mod units;
 pub mod unix_seconds;
 pub mod window;

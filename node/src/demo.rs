@@ -202,7 +202,12 @@ async fn pass_on(
                 at: RealClock.wall(),
             }),
             // Neither conflated nor behind retention: a demo reads everything.
-            Ok(Item::Lag { .. } | Item::Missing { .. } | Item::Trimmed { .. }) => continue,
+            Ok(
+                Item::Lag { .. }
+                | Item::Missing { .. }
+                | Item::Removed { .. }
+                | Item::Trimmed { .. },
+            ) => continue,
             Err(error) => Err(error),
         };
         let is_over = arrived.is_err();

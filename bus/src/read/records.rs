@@ -37,6 +37,11 @@ impl RecordRenderer {
             Item::Record(record) => self.render(record, into),
             Item::Lag { skipped } => render_lag(*skipped, into),
             Item::Missing { stream, range } => render_missing(*stream, *range, into),
+            Item::Removed {
+                stream,
+                range,
+                seqs,
+            } => render_removed((*stream, *range), *seqs, into),
             Item::Trimmed { from, to } => render_trimmed(*from, *to, into),
         }
     }
@@ -167,6 +172,16 @@ fn render_trimmed(from: LogPosition, to: LogPosition, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"type\":\"gap\",\"cause\":\"retention\"");
     member(into, "from", &from.to_string());
     member(into, "to", &to.to_string());
+    into.extend_from_slice(b"}\n");
+}
+
+/// Appends a line that says what retention took of a stream before a cursor came back for it.
+fn render_removed((stream, range): (StreamId, SeqRange), seqs: u64, into: &mut Vec<u8>) {
+    into.extend_from_slice(b"{\"type\":\"gap\",\"cause\":\"retention\"");
+    member(into, "origin", &stream.origin);
+    member(into, "first_seq", &range.first.0);
+    member(into, "last_seq", &range.last.0);
+    member(into, "seqs", &seqs);
     into.extend_from_slice(b"}\n");
 }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use ocelli_model::panoptes::Projection;
 use parking_lot::Mutex;
 
+use super::line_format::LineFormat;
 use super::selection::Selection;
 use crate::block::EntryHead;
 use crate::decoder::{Record, ResolvedHead};
@@ -35,9 +36,6 @@ const PICKED_BLOCKS_MAX: usize = 64;
 const LINES_TOTAL_BYTES_MAX: usize = 32 << 20;
 /// Each selection keeps some, however many there are: a few lines of a switch.
 const LINES_BYTES_MIN: usize = 16 << 10;
-
-/// One form of lines, as the shell numbers its forms.
-pub type LineForm = u8;
 
 /// What sharing did since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,7 +96,7 @@ struct Judge {
     indexes: usize,
 }
 
-type LineKey = (LineForm, StreamId, Seq, (bool, bool));
+type LineKey = (LineFormat, StreamId, Seq, (bool, bool));
 
 #[derive(Debug, Default)]
 struct Lines {
@@ -283,11 +281,11 @@ impl SharedSelection {
         answer
     }
 
-    /// A record as a line, or lines, of a form: rendered by the first of several subscribers.
+    /// A record as a line, or lines, of a format: rendered by the first of several subscribers.
     /// `render` appends it.
     pub fn line(
         &self,
-        form: LineForm,
+        format: LineFormat,
         record: &Record,
         render: impl FnOnce(&mut Vec<u8>),
     ) -> Bytes {
@@ -301,7 +299,7 @@ impl SharedSelection {
             return rendered();
         }
         let lane = (record.is_backfill, record.is_fill);
-        let key = (form, record.stream, record.seq, lane);
+        let key = (format, record.stream, record.seq, lane);
         // Held while it is rendered: who waits needs that very line.
         let mut lines = self.lines.lock();
         if let Some(line) = lines.lines.get(&key) {

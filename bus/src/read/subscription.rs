@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ocelli_model::clock::WallMs;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -21,9 +20,10 @@ use super::selection::Selection;
 use super::seq_order::SeqOrder;
 use super::shared_selection::{Held, SharedSelection};
 use super::source::RecordSource;
+use super::start_from::StartFrom;
 use crate::decoder::{Record, ResolvedHead};
 use crate::payload::Payload;
-use crate::record::{Lane, Seq, StreamId};
+use crate::record::{Lane, OriginId, Seq, StreamId};
 use crate::stored::StoredBlock;
 use crate::{
     BlockDelivery, BlockReader, Entry, LogPosition, ReadError, ReadFrom, SeqRange, SeqRanges,
@@ -34,29 +34,15 @@ mod conflate;
 mod latest;
 mod ordered;
 mod picked;
+mod resume;
 
 use latest::taken_with;
 use picked::Picked;
+use resume::{Resumed, resume};
 
 /// Blocks that a `latest` subscriber may have waiting, bytes; beyond it what is there is handed
 /// out first.
 const CONFLATED_BYTES_MAX: usize = 8 << 20;
-
-/// Where a subscription begins.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum StartFrom {
-    /// What comes from now on.
-    #[default]
-    Now,
-    /// Last values first, then what comes.
-    Latest,
-    /// The oldest entry held.
-    Oldest,
-    /// What this node took at that time or later.
-    Time(WallMs),
-    /// Where another subscription ended.
-    Cursor(Cursor),
-}
 
 /// What a subscriber that is too slow gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,6 +95,15 @@ pub enum Item {
         /// Which.
         range: SeqRange,
     },
+    /// The cursor had not got these, and retention has taken them meanwhile.
+    Removed {
+        /// Of which stream.
+        stream: StreamId,
+        /// From the first to the last of them.
+        range: SeqRange,
+        /// How many.
+        seqs: u64,
+    },
     /// Retention was faster than the subscriber.
     Trimmed {
         /// Where it was.
@@ -131,6 +126,18 @@ pub enum SubscriptionError {
          subscription, or add rebase=true and accept that entries passed over stay passed over"
     )]
     OtherSelection,
+    /// The cursor's streams are not here.
+    #[error(
+        "this node knows none of the {streams} streams of the cursor, such as origin {origin}; go \
+         on at a node that holds them, wait until it is filled, or add rebase=true to take all \
+         that is held here"
+    )]
+    ForeignCursor {
+        /// How many it names.
+        streams: usize,
+        /// One of them.
+        origin: OriginId,
+    },
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -143,6 +150,8 @@ pub struct Subscription {
     include: Include,
     mode: Mode,
     blocks: BlockReader,
+    /// What is said before anything else.
+    notices: VecDeque<Item>,
     /// Last values not handed out yet.
     first: VecDeque<Arc<Record>>,
     /// What counts as taken once they are.
@@ -179,18 +188,15 @@ impl Subscription {
     ) -> Result<Self, SubscriptionError> {
         let selection = source.hold(request.selection);
         let begins_late = !matches!(request.from, StartFrom::Oldest | StartFrom::Cursor(_));
-        let (mut taken, mut may_repeat) = (BTreeMap::new(), false);
+        let mut resumed = Resumed::default();
         let read_from = match &request.from {
             StartFrom::Now | StartFrom::Latest => ReadFrom::Now,
             StartFrom::Oldest => ReadFrom::Oldest,
             StartFrom::Time(time) => ReadFrom::Time(*time),
             StartFrom::Cursor(cursor) => {
-                if cursor.selection != selection.shared().hash() && !request.rebase {
-                    return Err(SubscriptionError::OtherSelection);
-                }
-                taken.clone_from(&cursor.taken);
-                may_repeat = cursor.may_repeat;
-                ReadFrom::Taken(cursor.taken.clone())
+                let place = (selection.shared().hash(), request.rebase);
+                resumed = resume(source.bus(), cursor, place)?;
+                ReadFrom::Taken(resumed.taken.clone())
             }
         };
         let is_latest = request.from == StartFrom::Latest;
@@ -215,10 +221,11 @@ impl Subscription {
             taken_with_first,
             queue: VecDeque::new(),
             skipped: 0,
-            came_before: taken.clone(),
-            taken,
+            notices: resumed.notices,
+            came_before: resumed.taken.clone(),
+            taken: resumed.taken,
             begins_late,
-            may_repeat,
+            may_repeat: resumed.may_repeat,
             volatile: None,
             order: None,
         })
@@ -345,6 +352,9 @@ impl Subscription {
     }
 
     fn next_at_hand(&mut self) -> Option<Item> {
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(notice);
+        }
         if let Some(record) = self.first.pop_front() {
             if self.first.is_empty() {
                 self.taken = std::mem::take(&mut self.taken_with_first);

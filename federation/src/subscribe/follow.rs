@@ -7,6 +7,7 @@
 //! lets an asker go that takes nothing for 30 s. One silent for [`SILENCE_MAX`] is stuck.
 
 use bytes::Bytes;
+use ocelli_bus::read::LineFormat;
 use ocelli_model::line_buffer::{LineBuffer, LineTooLong};
 
 use super::SILENCE_MAX;
@@ -33,6 +34,9 @@ pub enum FollowError {
 pub struct RemoteSubscription {
     stream: RequestStream,
     lines: LineBuffer,
+    /// Empty lines belong to the format, but for the first.
+    keeps_empty: bool,
+    has_begun: bool,
 }
 
 impl RemoteSubscription {
@@ -53,6 +57,8 @@ impl RemoteSubscription {
         let mut subscription = Self {
             stream,
             lines: LineBuffer::default(),
+            keeps_empty: question.format == LineFormat::Sse,
+            has_begun: false,
         };
         // The first piece is a sign of life, or the refusal is its error.
         subscription.receive().await?;
@@ -67,8 +73,9 @@ impl RemoteSubscription {
     pub async fn next_line(&mut self) -> Result<Option<Bytes>, FollowError> {
         loop {
             while let Some(line) = self.lines.pop()? {
-                // Empty lines are signs of life.
-                if !line.is_empty() {
+                // Other empty lines are signs of life.
+                if !line.is_empty() || (self.keeps_empty && self.has_begun) {
+                    self.has_begun = true;
                     return Ok(Some(line));
                 }
             }

@@ -4,7 +4,7 @@
 //! Does not: begin anything (`serve`). In: a [`Question`] or bytes of a peer. Out: the other.
 //! A member or version that a node does not know is refused, never passed over: it may narrow.
 
-use ocelli_bus::read::{Cursor, CursorTextError, Include, Mode, Selection, StartFrom};
+use ocelli_bus::read::{Cursor, CursorTextError, Include, LineFormat, Mode, Selection, StartFrom};
 use ocelli_model::clock::WallMs;
 use ocelli_model::filter::{Condition, Expression, Field, Filter, FilterError, Test, Vocabulary};
 use ocelli_model::panoptes::Projection;
@@ -20,7 +20,7 @@ const VERSION: u16 = 1;
 const SITE_FIELD: &str = "resource_site";
 
 /// What is asked of a serving node.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// Which resources; `None`: all that the asker may see.
     pub filter: Option<Filter>,
@@ -36,6 +36,27 @@ pub struct Question {
     pub is_in_order: bool,
     /// Take a cursor of another filter or projection all the same.
     pub rebase: bool,
+    /// Of the lines.
+    pub format: LineFormat,
+    /// Whether cursors come among them.
+    pub cursors: bool,
+}
+
+/// All data from now on, as records with cursors.
+impl Default for Question {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            projection: Projection::default(),
+            from: StartFrom::default(),
+            mode: Mode::default(),
+            include: Include::default(),
+            is_in_order: false,
+            rebase: false,
+            format: LineFormat::Records,
+            cursors: true,
+        }
+    }
 }
 
 /// Why a body is no question.
@@ -89,6 +110,15 @@ struct Body {
     events: bool,
     #[serde(default)]
     rebase: bool,
+    // These two came later: what an older node would do anyway is not asked.
+    #[serde(default, skip_serializing_if = "is_default")]
+    format: LineFormat,
+    #[serde(default, skip_serializing_if = "is_default")]
+    without_cursors: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -144,6 +174,8 @@ impl Question {
             gaps: self.include.gaps,
             events: self.include.events,
             rebase: self.rebase,
+            format: self.format,
+            without_cursors: !self.cursors,
         };
         serde_json::to_vec(&body).expect("texts, numbers and lists have a JSON form")
     }
@@ -180,6 +212,8 @@ impl Question {
             },
             is_in_order,
             rebase: body.rebase,
+            format: body.format,
+            cursors: !body.without_cursors,
         })
     }
 

@@ -44,7 +44,8 @@ proptest! {
         from in starts(),
         names in prop::collection::vec("\\PC{0,20}", 0..4),
         id in "[a-z\"' %_]{1,9}",
-        flags in any::<[bool; 5]>(),
+        format in prop::sample::select(LineFormat::ALL.to_vec()),
+        flags in any::<[bool; 6]>(),
     ) {
         let filter = Expression::Condition(Condition {
             field: Field::Plain(0),
@@ -59,6 +60,8 @@ proptest! {
             include: Include { gaps: flags[2], events: flags[3] },
             is_in_order: !flags[1] && flags[4],
             rebase: flags[2],
+            format: format.1,
+            cursors: flags[5],
         };
         prop_assert_eq!(Question::decode(&question.encode()).unwrap(), question);
     }

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ocelli_bus::read::{
-    Item, ORDER_LAG, RecordSource, Subscription, SubscriptionError, SubscriptionRequest,
+    Item, LineWriter, ORDER_LAG, RecordSource, Subscription, SubscriptionError, SubscriptionRequest,
 };
 use ocelli_model::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -51,6 +51,13 @@ pub enum Served {
     Lost(RequestError),
     /// The log cannot be read any more.
     Failed(SubscriptionError),
+}
+
+/// A subscription that was let in.
+struct Begun {
+    subscription: Subscription,
+    lines: Lines,
+    _place: OwnedSemaphorePermit,
 }
 
 struct Refusal {
@@ -118,16 +125,12 @@ impl SubscriptionServer {
             }
         };
         match begun {
-            Ok((subscription, _place)) => self.send(subscription, &mut stream).await,
+            Ok(begun) => self.send(begun, &mut stream).await,
             Err(refusal) => refuse(&mut stream, refusal).await,
         }
     }
 
-    fn begin(
-        &self,
-        body: &[u8],
-        scope: &SiteScope,
-    ) -> Result<(Subscription, OwnedSemaphorePermit), Refusal> {
+    fn begin(&self, body: &[u8], scope: &SiteScope) -> Result<Begun, Refusal> {
         let question = Question::decode(body)?;
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Refusal {
@@ -147,13 +150,23 @@ impl SubscriptionServer {
         } else {
             subscription
         };
-        Ok((subscription, place))
+        let form = (question.format, question.cursors);
+        let writer = LineWriter::new(form, &self.records, subscription.selection());
+        Ok(Begun {
+            subscription,
+            lines: Lines::new(writer),
+            _place: place,
+        })
     }
 
-    async fn send(&self, mut subscription: Subscription, stream: &mut RequestStream) -> Served {
-        let mut lines = Lines::new(subscription.selection());
-        // The asker waits for it: the question was understood.
-        lines.put_alive();
+    async fn send(&self, begun: Begun, stream: &mut RequestStream) -> Served {
+        let Begun {
+            mut subscription,
+            mut lines,
+            _place,
+        } = begun;
+        // The asker waits for it.
+        lines.put_understood();
         loop {
             let item = match self.next(&mut subscription, &mut lines, stream).await {
                 Ok(item) => item,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ocelli_bus::dictionary::PairCache;
 use ocelli_bus::encoder::Encoder;
-use ocelli_bus::read::{Cursor, Mode, StartFrom};
+use ocelli_bus::read::{Cursor, LineFormat, Mode, StartFrom};
 use ocelli_bus::record::Lane;
 use ocelli_bus::{Bus, BusOptions};
 use ocelli_model::resource::{Resource, ResourceFields};
@@ -175,6 +175,40 @@ async fn a_site_reads_its_own_records_at_its_region_and_goes_on_by_cursor() {
     let error = asked.next_line().await.unwrap_err();
     let is_closed = matches!(error, FollowError::Request(RequestError::Closed(_)));
     assert!(is_closed, "{error}");
+}
+
+#[tokio::test]
+async fn subscribers_of_one_selection_get_each_their_own_format() {
+    let (_, mut node, site) = two_nodes();
+    let mut region = Region::new(&node, 8);
+    let (down, up) = linked(&mut node, &site).await;
+    let serving = region.serve_link(&up);
+    let mut asked = Vec::new();
+    for (_, format) in LineFormat::ALL {
+        let question = Question {
+            format,
+            cursors: false,
+            ..oldest()
+        };
+        asked.push(RemoteSubscription::begin(&down, &question).await.unwrap());
+    }
+    region.poll(1).await;
+    let mut lines = Vec::new();
+    for asked in &mut asked {
+        let line = asked.next_line().await.unwrap().unwrap();
+        lines.push(String::from_utf8(line.into()).unwrap());
+    }
+    let [ndjson, records, sse, influx] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert!(ndjson.starts_with("{\"metrics_group_type\":"), "{ndjson}");
+    assert!(records.starts_with("{\"type\":\"batch\""), "{records}");
+    assert_eq!(sse.strip_prefix("data: "), Some(records.as_str()));
+    assert!(influx.starts_with("interface,"), "{influx}");
+    let separator = asked[2].next_line().await.unwrap().unwrap();
+    assert!(separator.is_empty(), "an event ends with an empty line");
+    down.close(CloseCode::Done, "over");
+    serving.await.unwrap();
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ pub(super) trait LineSink {
     /// Resolves when the client has left. Safe to cancel.
     async fn gone(&mut self);
 
-    /// Says that the stream lives although nothing comes, where the form has words for it.
-    async fn say_alive(&mut self, is_event_stream: bool) -> Result<(), ClientGone>;
+    /// Says that the stream lives although nothing comes, by `words` unless it has others.
+    async fn say_alive(&mut self, words: &'static [u8]) -> Result<(), ClientGone>;
 
     /// Says why nothing more comes, where the form has words for it.
     async fn end(&mut self, reason: &str);
@@ -181,10 +181,8 @@ impl LineSink for LineSender {
         self.left().await;
     }
 
-    async fn say_alive(&mut self, is_event_stream: bool) -> Result<(), ClientGone> {
-        if is_event_stream {
-            self.lines.extend_from_slice(b": alive\n\n");
-        }
+    async fn say_alive(&mut self, words: &'static [u8]) -> Result<(), ClientGone> {
+        self.lines.extend_from_slice(words);
         Ok(())
     }
 

@@ -9,8 +9,7 @@ use ocelli_bus::read::Selection;
 use ocelli_model::clock::WallMs;
 use ocelli_model::filter::Filter;
 use ocelli_model::panoptes::Projection;
-use ocelli_model::rfc3339::parse_rfc3339;
-use ocelli_model::units::parse_duration;
+use ocelli_model::time_text::parse_time;
 use serde_json::Value;
 
 use super::ApiError;
@@ -20,8 +19,6 @@ use super::access::{Caller, both};
 const VALUES_MAX: usize = 1_024;
 /// Parameters that select, known to every reading route.
 const SELECTING: [&str; 3] = ["filter", "group", "metric"];
-/// Numbers above this are milliseconds, not seconds: the year 5138.
-const SECONDS_MAX: f64 = 1e11;
 
 /// Names and values as given, in order, and the caller's own filter, which narrows every answer.
 #[derive(Debug, Clone, Default)]
@@ -231,27 +228,6 @@ impl Parameters {
     }
 }
 
-/// Reads a time; `None` if the text is none.
-pub(super) fn parse_time(text: &str, now: WallMs) -> Option<WallMs> {
-    if let Some(ago) = text.strip_prefix('-') {
-        let ago_ms = parse_duration(ago).ok()?.as_millis();
-        return Some(WallMs(now.0.saturating_sub(i64::try_from(ago_ms).ok()?)));
-    }
-    if let Ok(number) = text.parse::<f64>() {
-        let ms = if number < SECONDS_MAX {
-            number * 1_000.0
-        } else {
-            number
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a cast of a float saturates"
-        )]
-        return number.is_finite().then_some(WallMs(ms as i64));
-    }
-    parse_rfc3339(text)
-}
-
 fn bad(message: &str) -> ApiError {
     ApiError::bad_request(message, "see /v1/openapi.json")
 }
@@ -290,21 +266,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn times_are_read_in_each_of_their_forms() {
-        let now = WallMs(1_800_000_000_000);
-        let check = |text: &str, expected: Option<i64>| {
-            assert_eq!(parse_time(text, now), expected.map(WallMs), "{text}");
-        };
-        check("-15m", Some(now.0 - 900_000));
-        check("1532023709.5", Some(1_532_023_709_500));
-        check("1532023709500", Some(1_532_023_709_500));
-        check("1970-01-01T00:00:00Z", Some(0));
-        check("yesterday", None);
-        check("-x", None);
-        check("NaN", None);
     }
 
     #[test]

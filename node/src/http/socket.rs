@@ -201,7 +201,7 @@ impl LineSink for SocketSender {
         }
     }
 
-    async fn say_alive(&mut self, _is_event_stream: bool) -> Result<(), ClientGone> {
+    async fn say_alive(&mut self, _words: &'static [u8]) -> Result<(), ClientGone> {
         if self.clock.monotonic().since(self.heard) > SILENCE_MAX {
             self.close(CloseCode::Policy, "no pong came back").await;
             return Err(ClientGone);

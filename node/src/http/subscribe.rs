@@ -1,7 +1,7 @@
 //! `/v1/subscribe`: records and Panoptes' groups as they come.
 //!
 //! Does: read the request, run the subscription engine of `bus` for one client, send its lines.
-//! Does not: filter or keep cursors itself, render (`writer`).
+//! Does not: filter, keep cursors or render itself (`bus::read`).
 //! In: GET, POST where the cursor is long, or GET with an upgrade to a WebSocket. Out: `ndjson`,
 //! `records`, `sse` or `influx`, endless; over a WebSocket a text frame for each line.
 //! Slow clients: see `lines`; `durable` goes on from disk, `latest` tells what it skipped.
@@ -19,19 +19,16 @@ use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use ocelli_bus::read::{
-    Cursor, Include, Item, Mode, ORDER_LAG, StartFrom, Subscription, SubscriptionError,
-    SubscriptionRequest,
+    Include, Item, LineFormat, LineWriter, Mode, ORDER_LAG, StartFrom, Subscription,
+    SubscriptionError, SubscriptionRequest,
 };
 use ocelli_model::clock::Clock;
 
-use self::writer::Writer;
 use super::access::{Caller, Pace, Slot};
 use super::lines::{ClientGone, LineSender, LineSink};
-use super::parameters::{Parameters, parse_time};
+use super::parameters::Parameters;
 use super::socket::{SocketSender, upgrade};
 use super::{ApiError, ApiState};
-
-mod writer;
 
 /// Parameters beside the selecting ones.
 const KNOWN: [&str; 7] = [
@@ -45,21 +42,11 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/subscribe", web::post().to(subscribe));
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Ndjson,
-    Records,
-    Sse,
-    Influx,
-}
-
-impl Format {
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Ndjson | Self::Records => "application/x-ndjson",
-            Self::Sse => "text/event-stream",
-            Self::Influx => "text/plain; charset=utf-8",
-        }
+fn content_type(format: LineFormat) -> &'static str {
+    match format {
+        LineFormat::Ndjson | LineFormat::Records => "application/x-ndjson",
+        LineFormat::Sse => "text/event-stream",
+        LineFormat::Influx => "text/plain; charset=utf-8",
     }
 }
 
@@ -83,7 +70,7 @@ async fn subscribe(
     let given = given.with_body(&body, &KNOWN)?;
     let format = format_of(&request, &given)?;
     let begun = begin(&state, &request, (&given, format))?;
-    let (lines, response) = LineSender::open(format.content_type());
+    let (lines, response) = LineSender::open(content_type(format));
     let lines = lines.paced(begun.pace.clone(), &state.clock);
     actix_web::rt::spawn(begun.run(lines, Arc::clone(&state.clock)));
     Ok(response)
@@ -96,7 +83,7 @@ fn subscribe_socket(
     (given, payload): (Parameters, Payload),
 ) -> Result<HttpResponse, ApiError> {
     let format = format_of(request, &given)?;
-    if format == Format::Sse {
+    if format == LineFormat::Sse {
         let hint = "choose ndjson, records or influx, or ask without an upgrade";
         return Err(ApiError::bad_request("format=sse over a WebSocket", hint));
     }
@@ -107,7 +94,7 @@ fn subscribe_socket(
     let lines = lines.paced(begun.pace.clone(), &state.clock);
     let socket = SocketSender::new(lines, payload, &state.clock);
     // A batch in line protocol is many lines that belong together.
-    let socket = socket.in_lines(format != Format::Influx);
+    let socket = socket.in_lines(format != LineFormat::Influx);
     actix_web::rt::spawn(begun.run(socket, Arc::clone(&state.clock)));
     Ok(response)
 }
@@ -118,28 +105,22 @@ fn wants_socket(request: &HttpRequest) -> bool {
     wanted.is_some_and(|wanted| wanted.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-fn format_of(request: &HttpRequest, given: &Parameters) -> Result<Format, ApiError> {
+fn format_of(request: &HttpRequest, given: &Parameters) -> Result<LineFormat, ApiError> {
     let accepts = request
         .headers()
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok());
     let is_event_stream = accepts.is_some_and(|accept| accept.contains("text/event-stream"));
-    let formats = [
-        ("ndjson", Format::Ndjson),
-        ("records", Format::Records),
-        ("sse", Format::Sse),
-        ("influx", Format::Influx),
-    ];
     match given.one("format") {
-        None if is_event_stream => Ok(Format::Sse),
-        _ => given.choice("format", &formats),
+        None if is_event_stream => Ok(LineFormat::Sse),
+        _ => given.choice("format", &LineFormat::ALL),
     }
 }
 
 /// A subscription that was let in.
 struct Begun {
     subscription: Subscription,
-    writer: Writer,
+    writer: LineWriter,
     pace: Option<Arc<Pace>>,
     places: Vec<Slot>,
 }
@@ -147,7 +128,7 @@ struct Begun {
 fn begin(
     state: &ApiState,
     request: &HttpRequest,
-    (given, format): (&Parameters, Format),
+    (given, format): (&Parameters, LineFormat),
 ) -> Result<Begun, ApiError> {
     let is_in_order = given.choice("order", &[("log", false), ("seq", true)])?;
     let caller = Caller::of(request);
@@ -179,7 +160,7 @@ fn begin(
     }
     let form = (format, with_cursors);
     Ok(Begun {
-        writer: Writer::new(form, &state.records, subscription.selection()),
+        writer: LineWriter::new(form, &state.records, subscription.selection()),
         subscription,
         pace: caller.and_then(|caller| caller.pace()),
         places,
@@ -195,59 +176,24 @@ fn start_from(
         .or(given.one("cursor"))
         .or(given.one("from"))
         .unwrap_or("now");
-    match text {
-        "now" => Ok(StartFrom::Now),
-        "latest" => Ok(StartFrom::Latest),
-        "oldest" => Ok(StartFrom::Oldest),
-        text => {
-            if let Some(time) = parse_time(text, state.clock.wall()) {
-                return Ok(StartFrom::Time(time));
-            }
-            let cursor = text.parse::<Cursor>().map_err(|error| {
-                let hint = "from is now, latest, oldest, a time or a cursor";
-                ApiError::bad_request(&error.to_string(), hint)
-            })?;
-            Ok(StartFrom::Cursor(cursor))
-        }
-    }
+    StartFrom::of_text(text, state.clock.wall())
+        .map_err(|error| ApiError::bad_request(&error.to_string(), "see /v1/openapi.json"))
 }
 
 /// `ndjson` and `influx` are data alone unless asked; the others have every kind unless asked.
-fn included(given: &Parameters, format: Format) -> Result<(Include, bool), ApiError> {
-    let kinds = given.many("include");
-    if let Some(unknown) = kinds
-        .iter()
-        .find(|kind| !["gaps", "events", "cursors"].contains(&kind.as_str()))
-    {
-        let message = format!("include has {unknown:?}");
-        return Err(ApiError::bad_request(
-            &message,
-            "choose of gaps, events, cursors",
-        ));
-    }
-    if kinds.is_empty() && !matches!(format, Format::Ndjson | Format::Influx) {
-        return Ok((
-            Include {
-                gaps: true,
-                events: true,
-            },
-            true,
-        ));
-    }
-    let has = |kind: &str| kinds.iter().any(|given| given == kind);
-    Ok((
-        Include {
-            gaps: has("gaps"),
-            events: has("events"),
-        },
-        has("cursors"),
-    ))
+fn included(given: &Parameters, format: LineFormat) -> Result<(Include, bool), ApiError> {
+    let included = format.included(&given.many("include"));
+    included.map_err(|error| ApiError::bad_request(&error.to_string(), "see /v1/openapi.json"))
 }
 
 fn refused(error: SubscriptionError) -> ApiError {
     match error {
         SubscriptionError::OtherSelection => {
             ApiError::bad_request(&error.to_string(), "add rebase=true to go on all the same")
+        }
+        SubscriptionError::ForeignCursor { .. } => {
+            let hint = "ask the node that gave the cursor, or one that holds its streams";
+            ApiError::unavailable(&error.to_string(), hint)
         }
         error => ApiError::unavailable(&error.to_string(), "try again later"),
     }
@@ -289,7 +235,7 @@ impl From<ClientGone> for Ended {
 /// One item, sent together with those that follow at once.
 async fn step(
     subscription: &mut Subscription,
-    writer: &mut Writer,
+    writer: &mut LineWriter,
     lines: &mut impl LineSink,
     clock: &Arc<dyn Clock>,
 ) -> Result<(), Ended> {
@@ -305,7 +251,7 @@ async fn step(
 /// leave, and says from time to time that the stream lives.
 async fn next_or_gone(
     subscription: &mut Subscription,
-    format: Format,
+    format: LineFormat,
     lines: &mut impl LineSink,
     clock: &Arc<dyn Clock>,
 ) -> Result<Item, Ended> {
@@ -325,6 +271,6 @@ async fn next_or_gone(
                 Either::Right((Either::Right(_), _)) => {}
             }
         }
-        lines.say_alive(format == Format::Sse).await?;
+        lines.say_alive(format.alive()).await?;
     }
 }

@@ -1,23 +1,24 @@
 //! The lines of one subscriber, in its format.
 //!
 //! Does: render items once for all who select and format alike, write cursors when they are due.
-//! Does not: send (`lines`, `socket`), pick (`bus::read`).
+//! Does not: send (the shells over HTTP and QUIC do), pick (`subscription`).
 //! In: items. Out: whole lines behind [`Bytes`].
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ocelli_bus::decoder::Record;
-use ocelli_bus::payload::Payload;
-use ocelli_bus::read::{
-    CursorPace, Item, LineForm, RecordRenderer, RecordSource, SharedSelection, Subscription,
-    render_cursor,
-};
 use ocelli_model::clock::Monotonic;
 use ocelli_model::influx::InfluxRenderer;
 use ocelli_model::panoptes::{GroupRenderer, PollingStatus, StatusGroup, render_status};
 
-use super::Format;
+use super::cursor_pace::CursorPace;
+use super::line_format::LineFormat;
+use super::records::{RecordRenderer, render_cursor};
+use super::shared_selection::SharedSelection;
+use super::source::RecordSource;
+use super::subscription::{Item, Subscription};
+use crate::decoder::Record;
+use crate::payload::Payload;
 
 /// Longest cursor that is an SSE id.
 const EVENT_ID_BYTES_MAX: usize = 8 * 1024;
@@ -26,8 +27,8 @@ const STATUS_GROUP: &str = "status";
 const STATUS_METRIC: &str = "polling_status";
 
 /// Writes items in one format.
-pub(super) struct Writer {
-    format: Format,
+pub struct LineWriter {
+    format: LineFormat,
     with_cursors: bool,
     /// Panoptes' `status` group was asked for by name.
     has_status: bool,
@@ -39,9 +40,11 @@ pub(super) struct Writer {
     cursor: CursorPace,
 }
 
-impl Writer {
-    pub(super) fn new(
-        (format, with_cursors): (Format, bool),
+impl LineWriter {
+    /// A writer for one subscriber; cursors come only if it wants them.
+    #[must_use]
+    pub fn new(
+        (format, with_cursors): (LineFormat, bool),
         source: &Arc<RecordSource>,
         selection: &Arc<SharedSelection>,
     ) -> Self {
@@ -60,18 +63,18 @@ impl Writer {
     }
 
     /// The form of its lines.
-    pub(super) fn format(&self) -> Format {
+    #[must_use]
+    pub fn format(&self) -> LineFormat {
         self.format
     }
 
     /// An item as lines; those of records are rendered once for all who select and format alike.
-    pub(super) fn write(&mut self, item: &Item) -> Bytes {
+    pub fn write(&mut self, item: &Item) -> Bytes {
         self.cursor.note_item();
-        let form = self.format as LineForm;
         match item {
             Item::Record(record) => {
                 let selection = Arc::clone(&self.selection);
-                selection.line(form, record, |into| self.write_record(record, into))
+                selection.line(self.format, record, |into| self.write_record(record, into))
             }
             item => {
                 let mut line = Vec::new();
@@ -83,8 +86,8 @@ impl Writer {
 
     fn write_record(&mut self, record: &Record, into: &mut Vec<u8>) {
         match self.format {
-            Format::Ndjson => self.write_groups(record, into),
-            Format::Influx if is_batch(record) => self.write_influx(record, into),
+            LineFormat::Ndjson => self.write_groups(record, into),
+            LineFormat::Influx if is_batch(record) => self.write_influx(record, into),
             _ => self.put_line(into, |line| self.records.render(record, line)),
         }
     }
@@ -92,10 +95,10 @@ impl Writer {
     /// A line of `records` as the format has it; nothing if there is none.
     fn put_line(&self, into: &mut Vec<u8>, render: impl FnOnce(&mut Vec<u8>)) {
         let (before, after): (&[u8], &[u8]) = match self.format {
-            Format::Sse => (b"data: ", b"\n"),
+            LineFormat::Sse => (b"data: ", b"\n"),
             // Line protocol has comments; everything but data is one.
-            Format::Influx => (b"# ", b""),
-            Format::Ndjson | Format::Records => (b"", b""),
+            LineFormat::Influx => (b"# ", b""),
+            LineFormat::Ndjson | LineFormat::Records => (b"", b""),
         };
         let start = into.len();
         into.extend_from_slice(before);
@@ -153,13 +156,13 @@ impl Writer {
     }
 
     /// A cursor line, or the id of an event: after each item while it is short, else each second.
-    pub(super) fn cursor(&mut self, of: &Subscription, now: Monotonic) -> Option<Bytes> {
+    pub fn cursor(&mut self, of: &Subscription, now: Monotonic) -> Option<Bytes> {
         if !self.with_cursors || !of.has_cursor() || !self.cursor.is_due(now) {
             return None;
         }
         let cursor = of.cursor();
         let mut line = Vec::new();
-        if self.format == Format::Sse {
+        if self.format == LineFormat::Sse {
             let text = cursor.to_string();
             if text.len() <= EVENT_ID_BYTES_MAX {
                 line.extend_from_slice(format!("id: {text}\n").as_bytes());
