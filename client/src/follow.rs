@@ -19,7 +19,7 @@ use reqwest::Client;
 use crate::backoff::pause;
 use crate::http::{self, HttpStream};
 #[cfg(feature = "quic")]
-use crate::quic::{MeshClient, QuicStream};
+use crate::quic::{LinkLines, LinkLinesError, MeshClient, question_of};
 use crate::record::{Item, RecordTextError};
 use crate::seen::Seen;
 use crate::settings::{NodeUrl, Settings, SettingsError};
@@ -92,7 +92,7 @@ pub struct Statistics {
 enum Stream {
     Http(HttpStream),
     #[cfg(feature = "quic")]
-    Quic(Box<QuicStream>),
+    Quic(Box<LinkLines>),
 }
 
 /// Follows the records of a node, or of several that hold the same.
@@ -237,9 +237,12 @@ impl Follower {
                 let mesh = self.mesh.as_ref().ok_or_else(|| FollowError::Lost {
                     reason: "no identity".to_owned(),
                 })?;
-                let place = (self.from.as_str(), &self.clock);
-                let begun = mesh.begin((host, *port), &self.settings, place);
-                Stream::Quic(Box::new(begun.await?))
+                let question = question_of(&self.settings, (&self.from, self.clock.wall()))?;
+                let begun = mesh.begin((host, *port), &question, &self.clock).await;
+                Stream::Quic(Box::new(begun.map_err(|error| match error {
+                    LinkLinesError::Asked(error) => error,
+                    error => FollowError::lost(&error),
+                })?))
             }
         };
         self.statistics.connections += 1;

@@ -18,6 +18,8 @@ mod seen;
 mod settings;
 
 pub use follow::{FollowError, Follower, Statistics};
+#[cfg(feature = "quic")]
+pub use quic::{LinkLines, LinkLinesError};
 pub use record::{Body, Counter, Group, Item, Record, RecordTextError, Row};
 pub use seen::SEEN_MAX;
 pub use settings::{NodeUrl, Proofs, Settings, SettingsError};

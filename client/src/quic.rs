@@ -2,10 +2,11 @@
 //!
 //! Does: dial a node's QUIC port with an identity of the mesh, ask, pass lines on. Does not: dial
 //! again (`follow`), serve anything: links that others would dial are not answered.
-//! In: settings, a place to go on from. Out: lines of records.
+//! In: proofs, a question. Out: lines in the format that was asked for.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ocelli_bus::read::{Include, StartFrom};
@@ -13,8 +14,8 @@ use ocelli_bus::record::OriginId;
 use ocelli_federation::frame::{FEATURES, PROTOCOL, Role};
 use ocelli_federation::identity::{Admission, Expected, IdentityMaterial, IdentityStore};
 use ocelli_federation::link::{
-    DialFacts, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts, Offers, QuicLink, RESET_KEY_BYTES,
-    RequestError, reset_key_of,
+    CloseCode, DialError, DialFacts, Link as _, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts,
+    Offers, OpenEndpointError, QuicLink, RESET_KEY_BYTES, RequestError, reset_key_of,
 };
 use ocelli_federation::subscribe::{Question, RemoteSubscription};
 use ocelli_model::clock::{Clock, WallMs};
@@ -34,12 +35,76 @@ pub(crate) struct MeshClient {
     reset_key: [u8; RESET_KEY_BYTES],
 }
 
-/// A subscription that was begun; dropping it ends it.
-pub(crate) struct QuicStream {
+/// How long the last word to a node may take to leave.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+
+/// Why there are no lines.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkLinesError {
+    /// Proofs of no use.
+    #[error(transparent)]
+    Proofs(#[from] SettingsError),
+    /// A name without an address.
+    #[error("cannot resolve {host}: {reason}")]
+    Name {
+        /// As given.
+        host: String,
+        /// What the resolver says.
+        reason: String,
+    },
+    /// No socket here.
+    #[error(transparent)]
+    Socket(#[from] OpenEndpointError),
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    /// No link.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The node refuses the question, or the link broke.
+    #[error(transparent)]
+    Asked(#[from] FollowError),
+}
+
+/// The lines of one subscription over a link, in any format. It is not dialled again, and nothing
+/// is dropped: [`crate::Follower`] does both. Dropping it ends it.
+pub struct LinkLines {
     subscription: RemoteSubscription,
-    _link: Arc<QuicLink>,
-    _endpoint: MeshEndpoint,
+    link: Arc<QuicLink>,
+    endpoint: MeshEndpoint,
     _offers: Offers,
+}
+
+impl LinkLines {
+    /// Dials a node and asks; the question is understood when this answers. Runs inside a runtime.
+    ///
+    /// # Errors
+    /// [`LinkLinesError`], within 70 s.
+    pub async fn begin(
+        node: (&str, u16),
+        proofs: &Proofs,
+        question: &Question,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, LinkLinesError> {
+        MeshClient::new(proofs)?.begin(node, question, clock).await
+    }
+
+    /// The next line, without its line feed; `None`: the node has ended the subscription. Not to be
+    /// cancelled but to end the lines.
+    ///
+    /// # Errors
+    /// [`FollowError`]; the last cursor goes on.
+    pub async fn next_line(&mut self) -> Result<Option<Bytes>, FollowError> {
+        self.subscription.next_line().await.map_err(of_remote)
+    }
+
+    /// Ends the link so that the node knows at once.
+    pub async fn end(self) {
+        self.link
+            .close(CloseCode::Done, "the subscriber has what it wants");
+        self.endpoint.shutdown(GOODBYE_MAX).await;
+    }
 }
 
 impl MeshClient {
@@ -68,7 +133,7 @@ impl MeshClient {
         })
     }
 
-    fn endpoint(&self, clock: &Arc<dyn Clock>) -> Result<(MeshEndpoint, Offers), FollowError> {
+    fn endpoint(&self, clock: &Arc<dyn Clock>) -> Result<(MeshEndpoint, Offers), LinkLinesError> {
         let options = MeshOptions {
             address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
             node: NodeFacts {
@@ -85,46 +150,38 @@ impl MeshClient {
             reset_key: self.reset_key,
             clock: Arc::clone(clock),
         };
-        let tls = self.store.server_config(Admission::Nodes);
-        let tls = tls.map_err(|error| FollowError::lost(&error))?;
-        MeshEndpoint::open(options, &tls).map_err(|error| FollowError::lost(&error))
+        let tls = self.store.server_config(Admission::Nodes)?;
+        Ok(MeshEndpoint::open(options, &tls)?)
     }
 
     pub(crate) async fn begin(
         &self,
         (host, port): (&str, u16),
-        settings: &Settings,
-        (from, clock): (&str, &Arc<dyn Clock>),
-    ) -> Result<QuicStream, FollowError> {
-        let question = question_of(settings, from)?;
-        let mut found = tokio::net::lookup_host((host, port))
-            .await
-            .map_err(|error| FollowError::lost(&error))?;
-        let address = found.next().ok_or_else(|| FollowError::Lost {
-            reason: format!("{host} has no address"),
-        })?;
+        question: &Question,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<LinkLines, LinkLinesError> {
+        let unresolved = |reason: String| LinkLinesError::Name {
+            host: host.to_owned(),
+            reason,
+        };
+        let found = tokio::net::lookup_host((host, port)).await;
+        let mut found = found.map_err(|error| unresolved(error.to_string()))?;
+        let address = found.next();
+        let address = address.ok_or_else(|| unresolved("it has no address".to_owned()))?;
         let (endpoint, offers) = self.endpoint(clock)?;
-        let tls = self.store.client_config(Expected::Anyone);
-        let tls = tls.map_err(|error| FollowError::lost(&error))?;
+        let tls = self.store.client_config(Expected::Anyone)?;
         let facts = DialFacts {
             origin: OriginId(0),
             role: Role::Client,
         };
-        let link = endpoint.dial(address, &tls, facts).await;
-        let link = link.map_err(|error| FollowError::lost(&error))?;
-        let subscription = RemoteSubscription::begin(&link, &question).await;
-        Ok(QuicStream {
+        let link = endpoint.dial(address, &tls, facts).await?;
+        let subscription = RemoteSubscription::begin(&link, question).await;
+        Ok(LinkLines {
             subscription: subscription.map_err(of_remote)?,
-            _link: link,
-            _endpoint: endpoint,
+            link,
+            endpoint,
             _offers: offers,
         })
-    }
-}
-
-impl QuicStream {
-    pub(crate) async fn next_line(&mut self) -> Result<Option<Bytes>, FollowError> {
-        self.subscription.next_line().await.map_err(of_remote)
     }
 }
 
@@ -140,26 +197,17 @@ fn of_remote(error: ocelli_federation::subscribe::FollowError) -> FollowError {
     }
 }
 
-fn question_of(settings: &Settings, from: &str) -> Result<Question, FollowError> {
+pub(crate) fn question_of(
+    settings: &Settings,
+    (from, now): (&str, WallMs),
+) -> Result<Question, FollowError> {
     let refuse = |reason: String| FollowError::Refused {
         code: 400,
         reason,
         hint: String::new(),
     };
     let filter = settings.filter.as_deref().map(str::parse).transpose();
-    let from = match from {
-        "now" => StartFrom::Now,
-        "latest" => StartFrom::Latest,
-        "oldest" => StartFrom::Oldest,
-        text => match text.parse() {
-            Ok(time_ms) => StartFrom::Time(WallMs(time_ms)),
-            Err(_) => {
-                let cursor = text.parse();
-                let refuse = |error: ocelli_bus::read::CursorTextError| refuse(error.to_string());
-                StartFrom::Cursor(cursor.map_err(refuse)?)
-            }
-        },
-    };
+    let from = StartFrom::of_text(from, now).map_err(|error| refuse(error.to_string()))?;
     Ok(Question {
         filter: filter.map_err(|error: ocelli_model::filter::FilterError| {
             refuse(format!("filter: {error}"))

@@ -170,11 +170,11 @@ impl Item {
         if kind == "lag" {
             return Ok(Self::Lag(told()));
         }
+        if kind == "gap" && line.seq.is_none() {
+            return Ok(Self::Trimmed(told()));
+        }
         let Some(origin) = line.origin.take() else {
-            return Ok(match kind.as_str() {
-                "gap" => Self::Trimmed(told()),
-                _ => Self::Other(told()),
-            });
+            return Ok(Self::Other(told()));
         };
         let Some(body) = body_of(&kind, &mut line) else {
             return Ok(Self::Other(told()));
@@ -252,6 +252,9 @@ mod tests {
         assert!(matches!(parse(gap), Item::Record(it) if matches!(it.body, Body::Gap { .. })));
         let trimmed = r#"{"type":"gap","cause":"retention","from":"1:0","to":"2:0"}"#;
         assert!(matches!(parse(trimmed), Item::Trimmed(_)));
+        let removed = r#"{"type":"gap","cause":"retention","origin":"o1","first_seq":1,
+            "last_seq":9,"seqs":9}"#;
+        assert!(matches!(parse(removed), Item::Trimmed(_)));
         let cursor = r#"{"type":"cursor","cursor":"1~00"}"#;
         assert_eq!(parse(cursor), Item::Cursor("1~00".to_owned()));
         let lag = r#"{"type":"lag","origin":"o1","missing_first_seq":1,"missing_last_seq":2}"#;

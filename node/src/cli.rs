@@ -35,6 +35,7 @@ pub mod run;
 pub mod runtime;
 mod simulate;
 mod snmp;
+mod subscribe;
 mod uplink;
 
 use exit::{Exit, Failure};
@@ -116,7 +117,7 @@ enum Command {
     /// Print the last values that a node holds.
     Values(reading::ValuesArgs),
     /// Print data as it comes, from any point that the node still holds.
-    Subscribe(reading::SubscribeArgs),
+    Subscribe(subscribe::SubscribeArgs),
     /// Look at everything that keeps a node from working.
     Doctor(doctor::DoctorArgs),
     /// Print how a node is.
@@ -177,7 +178,7 @@ fn run(command: Command, streams: &mut Streams) -> Result<Exit, Failure> {
         Command::Poll(options) => poll::run(&options, streams),
         Command::Reload(args) => reload::run(&args, streams),
         Command::Values(args) => reading::values(&args, streams),
-        Command::Subscribe(args) => reading::subscribe(&args, streams),
+        Command::Subscribe(args) => subscribe::subscribe(&args, streams),
         Command::Status(args) => reading::status(&args, streams),
         Command::Context(command) => context::run(command, streams),
         Command::Snmp(command) => snmp::run(command, streams),

@@ -33,8 +33,8 @@ pub const BODY_BYTES_MAX: usize = 256 << 20;
 /// Options of commands that ask a node.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ConnectOptions {
-    /// The node's address, http:// or https://. Default: the context in use, else the socket in the
-    /// data directory, else http://127.0.0.1:7780.
+    /// The node's address, http:// or https://, for `subscribe` also quic://HOST:PORT. Default: the
+    /// context in use, else the socket in the data directory, else http://127.0.0.1:7780.
     #[arg(long, env = "OCELLI_URL", value_name = "URL")]
     pub at: Option<String>,
     /// A named node of `ocelli context list`, instead of an address.
@@ -168,7 +168,7 @@ fn builder_of(target: &Target) -> Result<ClientBuilder, Failure> {
     let builder = match &target.files.ca {
         None => builder,
         Some(path) => {
-            let roots = Certificate::from_pem_bundle(&read(path, "CA")?);
+            let roots = Certificate::from_pem_bundle(&read_file(path, "CA")?);
             let roots = roots.map_err(|error| unusable(path, &error))?;
             if roots.is_empty() {
                 return Err(unusable(path, &"no certificate is in it"));
@@ -179,9 +179,9 @@ fn builder_of(target: &Target) -> Result<ClientBuilder, Failure> {
     match (&target.files.cert, &target.files.key) {
         (None, None) => Ok(builder),
         (Some(cert), Some(key)) => {
-            let mut pem = read(cert, "certificate")?;
+            let mut pem = read_file(cert, "certificate")?;
             pem.push(b'\n');
-            pem.extend_from_slice(&read(key, "key")?);
+            pem.extend_from_slice(&read_file(key, "key")?);
             let identity = Identity::from_pem(&pem).map_err(|error| unusable(cert, &error))?;
             Ok(builder.identity(identity))
         }
@@ -189,7 +189,11 @@ fn builder_of(target: &Target) -> Result<ClientBuilder, Failure> {
     }
 }
 
-fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+/// Reads a file of PEM.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn read_file(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| {
         let text = format!("cannot read the {what} file {}: {error}", path.display());
         Failure::new(Exit::Failed, text)
@@ -208,9 +212,16 @@ pub(crate) fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
     Ok(Secret::new(text.trim().to_owned()))
 }
 
+impl Target {
+    /// Whether it is asked over a link of the mesh.
+    pub(super) fn is_link(&self) -> bool {
+        self.url.scheme() == "quic" && self.socket.is_none()
+    }
+}
+
 impl Client {
     pub(super) fn new(target: Target) -> Result<Self, Failure> {
-        if target.url.scheme() == "quic" && target.socket.is_none() {
+        if target.is_link() {
             let text = format!(
                 "{} is asked over QUIC, which serves `subscribe` only",
                 target.url

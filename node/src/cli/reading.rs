@@ -1,34 +1,24 @@
-//! `values`, `subscribe`, `status`: what a node holds now, what comes next, how it is.
+//! `values`, `status`: what a node holds now, how it is.
 //!
-//! Does: pass filters on, print what comes, line by line where it is a stream. Does not: interpret
-//! lines.
-//! In: options. Out: items or lines on stdout.
+//! Does: pass filters on, print what comes. Does not: follow (`subscribe`).
+//! In: options. Out: items on stdout.
 
-use std::time::Duration;
-
-use ocelli_model::units::parse_duration;
 use serde_json::{Value, json};
 
-use super::client::{Client, ConnectOptions};
+use super::client::ConnectOptions;
 use super::exit::{Exit, Failure};
 use super::lists::pages;
 use super::output::{
     Column, Format, Listing, OutputOptions, Streams, aligned, cell_text, column, dimension_text,
     wide,
 };
-use super::runtime::{block_on, within};
+use super::runtime::block_on;
 
 const VALUES_EXAMPLES: &str = "\
 Examples:
   ocelli values                                  last values with their age
   ocelli values --metric bits_in -l 'resource_id = \"switch1\"'
   ocelli values -o json";
-
-const SUBSCRIBE_EXAMPLES: &str = "\
-Examples:
-  ocelli subscribe                               one Panoptes metrics group a line, live
-  ocelli subscribe --format records --include gaps,cursors --from -15m
-  ocelli subscribe --group interface --limit 10 > ten.ndjson";
 
 const STATUS_EXAMPLES: &str = "\
 Examples:
@@ -40,13 +30,13 @@ Examples:
 pub(crate) struct SelectOptions {
     /// Only resources that this filter matches.
     #[arg(short = 'l', long, value_name = "FILTER")]
-    filter: Option<String>,
+    pub(super) filter: Option<String>,
     /// Only these metrics groups; may be given more than once.
     #[arg(long, value_name = "NAME")]
-    group: Vec<String>,
+    pub(super) group: Vec<String>,
     /// Only these metrics; may be given more than once.
     #[arg(long, value_name = "NAME")]
-    metric: Vec<String>,
+    pub(super) metric: Vec<String>,
 }
 
 /// Arguments of `values`.
@@ -64,39 +54,6 @@ pub(crate) struct ValuesArgs {
     output: OutputOptions,
 }
 
-/// Arguments of `subscribe`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = SUBSCRIBE_EXAMPLES)]
-pub(crate) struct SubscribeArgs {
-    #[command(flatten)]
-    connect: ConnectOptions,
-    #[command(flatten)]
-    select: SelectOptions,
-    /// Where to begin: now, latest (last values first), a time (RFC 3339, -15m), or a cursor.
-    #[arg(
-        long,
-        default_value = "now",
-        value_name = "PLACE",
-        allow_hyphen_values = true
-    )]
-    from: String,
-    /// Form of the lines: ndjson (Panoptes 0.2), records, sse or influx.
-    #[arg(long, default_value = "ndjson", value_name = "FORM")]
-    format: String,
-    /// Further lines: gaps, events, cursors, joined by commas.
-    #[arg(long, value_name = "KINDS")]
-    include: Option<String>,
-    /// durable (everything, behind if need be) or latest (conflated).
-    #[arg(long, value_name = "MODE")]
-    mode: Option<String>,
-    /// End after this many lines.
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<u64>,
-    /// End after this time.
-    #[arg(long = "for", value_parser = parse_duration, value_name = "DURATION")]
-    duration: Option<Duration>,
-}
-
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLES)]
@@ -108,7 +65,8 @@ pub(crate) struct StatusArgs {
 }
 
 impl SelectOptions {
-    fn query(&self) -> Vec<(&str, &str)> {
+    /// As parameters of a reading route.
+    pub(super) fn query(&self) -> Vec<(&str, &str)> {
         let mut query: Vec<(&str, &str)> = Vec::new();
         query.extend(self.filter.as_deref().map(|filter| ("filter", filter)));
         query.extend(self.group.iter().map(|group| ("group", group.as_str())));
@@ -149,49 +107,6 @@ pub(crate) fn values(args: &ValuesArgs, streams: &mut Streams) -> Result<Exit, F
     if is_cut {
         streams.say(format!("cut after {} values; raise --limit", rows.len()));
         return Ok(Exit::Partial);
-    }
-    Ok(Exit::Done)
-}
-
-// === subscribe ===
-
-/// Runs `ocelli subscribe`.
-pub(crate) fn subscribe(args: &SubscribeArgs, streams: &mut Streams) -> Result<Exit, Failure> {
-    let client = args.connect.client()?;
-    let mut query = args.select.query();
-    query.push(("from", &args.from));
-    query.push(("format", &args.format));
-    query.extend(args.include.as_deref().map(|include| ("include", include)));
-    query.extend(args.mode.as_deref().map(|mode| ("mode", mode)));
-    block_on(async {
-        let lines = pass_lines(&client, &query, args.limit, streams);
-        match args.duration {
-            None => lines.await,
-            Some(limit) => within(limit, lines).await.unwrap_or(Ok(Exit::Done)),
-        }
-    })
-}
-
-async fn pass_lines(
-    client: &Client,
-    query: &[(&str, &str)],
-    limit: Option<u64>,
-    streams: &mut Streams,
-) -> Result<Exit, Failure> {
-    let mut response = client.open("/v1/subscribe", query).await?;
-    let mut left = limit.unwrap_or(u64::MAX);
-    while left > 0 {
-        let Some(chunk) = client.chunk(&mut response).await? else {
-            streams.say(format!("{} ended the subscription", client.address()));
-            return Ok(Exit::Done);
-        };
-        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
-            if left > 0 {
-                streams.print_bytes(part)?;
-                left -= u64::from(part.ends_with(b"\n"));
-            }
-        }
-        streams.flush()?;
     }
     Ok(Exit::Done)
 }
