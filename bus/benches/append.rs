@@ -25,12 +25,13 @@ use ocelli_bus::encoder::Encoder;
 use ocelli_bus::record::Lane;
 use ocelli_bus::{Bus, BusOptions, SEGMENT_BYTES};
 use ocelli_model::batch::Batch;
-use ocelli_model::clock::{Clock, Monotonic, Rng, Sleep, WallMs};
 use ocelli_model::resource::{Resource, ResourceFields};
 use ocelli_model::unix_seconds::UnixSeconds;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
+use support::{FixedRng, RealClock};
 use switches::{Mix, switch_batch_of};
 
+mod support;
 #[path = "../tests/support/switches.rs"]
 mod switches;
 
@@ -47,33 +48,8 @@ const COMMITS: usize = 1_500;
 const COMMIT_BYTES: usize = 128 * 1024;
 const COMMIT_PERIOD: Duration = Duration::from_millis(8);
 
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn monotonic(&self) -> Monotonic {
-        Monotonic(u64::try_from(self.0.elapsed().as_nanos()).unwrap())
-    }
-
-    fn wall(&self) -> WallMs {
-        WallMs(1_700_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap())
-    }
-
-    fn sleep_until(&self, _at: Monotonic) -> Sleep {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-struct FixedRng(u64);
-
-impl Rng for FixedRng {
-    fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.0
-    }
-}
-
 fn cpu() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+    support::cpu(ClockId::ProcessCPUTime)
 }
 
 fn samples_of(batch: &Batch) -> u64 {
@@ -152,7 +128,7 @@ fn open(root: &Path) -> Bus {
         bytes_max: 8 << 30,
         ..BusOptions::default()
     };
-    let clock = Arc::new(RealClock(Instant::now()));
+    let clock = Arc::new(RealClock::new());
     Bus::open(root, options, clock, Box::new(FixedRng(1)))
         .unwrap()
         .0

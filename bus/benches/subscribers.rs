@@ -22,16 +22,18 @@ use std::time::{Duration, Instant};
 use ocelli_bus::dictionary::PairCache;
 use ocelli_bus::encoder::Encoder;
 use ocelli_bus::read::{
-    Item, RecordRenderer, RecordSource, Selection, StartFrom, Subscription, SubscriptionRequest,
+    Item, LineFormat, RecordRenderer, RecordSource, Selection, StartFrom, Subscription,
+    SubscriptionRequest,
 };
 use ocelli_bus::record::Lane;
 use ocelli_bus::{Bus, BusOptions};
-use ocelli_model::clock::{Clock, Monotonic, Rng, Sleep, WallMs};
 use ocelli_model::panoptes::Projection;
 use ocelli_model::resource::{Resource, ResourceFields};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
+use support::{FixedRng, RealClock};
 use switches::{Mix, switch_batch_of};
 
+mod support;
 #[path = "../tests/support/switches.rs"]
 #[allow(dead_code, reason = "shared with tests that need every mix")]
 mod switches;
@@ -49,34 +51,9 @@ const REPLAYS: usize = 20;
 const TURN_BYTES: usize = 16 * 1024;
 const PERIOD: Duration = Duration::from_millis(10);
 
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn monotonic(&self) -> Monotonic {
-        Monotonic(u64::try_from(self.0.elapsed().as_nanos()).unwrap())
-    }
-
-    fn wall(&self) -> WallMs {
-        WallMs(1_700_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap())
-    }
-
-    fn sleep_until(&self, at: Monotonic) -> Sleep {
-        Box::pin(tokio::time::sleep(at.since(self.monotonic())))
-    }
-}
-
-struct FixedRng(u64);
-
-impl Rng for FixedRng {
-    fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.0
-    }
-}
-
 /// Of this thread: the writer's own is not counted.
 fn cpu() -> Duration {
-    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
+    support::cpu(ClockId::ThreadCPUTime)
 }
 
 struct Node {
@@ -91,7 +68,7 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(RealClock(Instant::now()));
+        let clock = Arc::new(RealClock::new());
         let (options, rng) = (BusOptions::default(), Box::new(FixedRng(7)));
         let (bus, _) = Bus::open(folder.path(), options, clock, rng).unwrap();
         let bus = Arc::new(bus);
@@ -172,7 +149,9 @@ async fn drain(subscription: &mut Subscription, renderer: &RecordRenderer) -> us
     while let Some(item) = subscription.next_held().await.unwrap() {
         if let Item::Record(record) = item {
             let selection = Arc::clone(subscription.selection());
-            let line = selection.line(0, &record, |into| renderer.render(&record, into));
+            let line = selection.line(LineFormat::Records, &record, |into| {
+                renderer.render(&record, into)
+            });
             bytes += line.len();
         }
     }
