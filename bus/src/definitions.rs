@@ -18,6 +18,7 @@ use crate::block::{BlockError, EntryHead, EntryView};
 use crate::decoder::{Record, RecordError, ResolvedHead, decode_entry, resolve_head};
 use crate::definition::{Definition, OriginDescription};
 use crate::delivery_lane::DeliveryLane;
+use crate::derivation::Derivation;
 use crate::payload::Payload;
 use crate::record::{EntryKind, Lane, OriginId, StreamId};
 use crate::resolver::{ResolveError, Resolver};
@@ -84,10 +85,14 @@ impl Definitions {
         let resolver = self.resolver(stream.origin);
         let mut resolver = resolver.lock();
         for view in block.entries() {
-            if view.head.kind != EntryKind::Definition {
+            let is_derivation = view.head.kind == EntryKind::Derivation;
+            if view.head.kind != EntryKind::Definition && !is_derivation {
                 continue;
             }
             match block.body(view) {
+                Ok(body) if is_derivation => {
+                    unusable += u64::from(resolver.derive(body).is_err());
+                }
                 Ok(body) => {
                     highest = highest.max(last_id(body));
                     unusable += u64::from(resolver.apply(body).is_err());
@@ -95,6 +100,7 @@ impl Definitions {
                 Err(_damaged) => unusable += 1,
             }
         }
+        resolver.note_highest(highest);
         (highest, unusable)
     }
 
@@ -111,6 +117,21 @@ impl Definitions {
         let resolver = self.origins.read().get(&origin).map(Arc::clone)?;
         let resolver = resolver.lock();
         resolver.origin()
+    }
+
+    /// What an origin's stream is made of; `None` of one that is not derived, or not known.
+    #[must_use]
+    pub fn derivation_of(&self, origin: OriginId) -> Option<Arc<Derivation>> {
+        let resolver = self.origins.read().get(&origin).map(Arc::clone)?;
+        let resolver = resolver.lock();
+        resolver.derivation()
+    }
+
+    /// The highest id that lane 1 of an origin has given a meaning; 0: none.
+    #[must_use]
+    pub fn highest_id(&self, origin: OriginId) -> u32 {
+        let resolver = self.origins.read().get(&origin).map(Arc::clone);
+        resolver.map_or(0, |resolver| resolver.lock().highest())
     }
 
     /// What a head's ids mean: resource, plugin and, of a batch, its columns.

@@ -16,6 +16,7 @@ use ocelli_model::event::EventFacts;
 use ocelli_model::gap::Gap;
 use ocelli_model::resource::Resource;
 use ocelli_model::slot::{Epoch, SlotMs};
+use ocelli_model::window::is_window;
 
 use crate::block::{BlockBuilder, EntryFlags, EntryHead, PushError, SealedBlock};
 use crate::body::{BatchEncoder, EncodeError};
@@ -115,13 +116,13 @@ impl Encoder {
         let ids = self
             .dictionary
             .ids_of_batch(cache, resource, plugin, batch)?;
-        let is_partial = batch.partial.is_some();
+        let flag = |is_set, flag| {
+            if is_set { flag } else { EntryFlags::default() }
+        };
+        let partial = flag(batch.partial.is_some(), EntryFlags::PARTIAL);
+        let window = flag(is_window(batch), EntryFlags::WINDOW);
         let head = EntryHead {
-            flags: if is_partial {
-                EntryFlags::PARTIAL
-            } else {
-                EntryFlags::default()
-            },
+            flags: partial.with(window),
             slot: batch.slot,
             interval_ms: batch.interval_ms,
             epoch: batch.epoch,

@@ -59,6 +59,16 @@ impl FilledSlots {
         self.insert_run(pair, run);
     }
 
+    /// Notes that all slots of a window are filled.
+    pub(crate) fn insert_window(
+        &mut self,
+        pair: &FilledPair,
+        (first, last): (SlotMs, SlotMs),
+        interval_ms: u32,
+    ) {
+        self.insert_run(pair, (first, Run { last, interval_ms }));
+    }
+
     /// The runs of a pair that touch the slots from `first` to `last`.
     pub(crate) fn within(
         &self,

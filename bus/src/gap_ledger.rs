@@ -139,6 +139,23 @@ impl GapLedger {
         }
     }
 
+    /// Takes out all slots of a window that a batch stands for; `is_ahead` as for one slot.
+    pub(crate) fn heal_window(
+        &self,
+        pair: &FilledPair,
+        (first, length_ms): (SlotMs, u32),
+        is_ahead: bool,
+    ) {
+        let length = i64::from(length_ms.max(1));
+        let last = SlotMs(first.0.saturating_add(length - 1));
+        let known = (Some(pair.0.clone()), Some(Arc::clone(&pair.1)));
+        let mut inner = self.inner.write();
+        if is_ahead || inner.pairs.contains_key(&known) {
+            inner.cut(&known, (first, last), |_| true);
+            inner.filled.insert_window(pair, (first, last), length_ms);
+        }
+    }
+
     /// The slots that are healed, for a checkpoint; nothing if there are none.
     pub(crate) fn filled(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

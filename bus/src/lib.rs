@@ -16,6 +16,7 @@ pub mod decoder;
 pub mod definition;
 mod definitions;
 mod delivery_lane;
+mod derivation;
 pub mod dictionary;
 mod directory;
 pub mod disk;
@@ -68,6 +69,7 @@ pub use cursor_store::{
 pub use definition::OriginDescription;
 pub use definitions::{Definitions, EntryError};
 pub use delivery_lane::{DeliveryLane, LaneMarks};
+pub use derivation::Derivation;
 pub use directory::DirectoryError;
 pub use event_ledger::{EVENT_LEDGER_BYTES_MAX, EventKey, EventLedger, EventRow};
 pub use foreign::{ForeignBlock, IngestError, RefusedForeign};

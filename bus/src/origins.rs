@@ -13,6 +13,7 @@ use ocelli_model::clock::WallMs;
 use crate::block::{BlockBuilder, EntryHead};
 use crate::cursor_store::CursorState;
 use crate::definition::OriginDescription;
+use crate::derivation::Derivation;
 use crate::log::LogMap;
 use crate::record::{EntryKind, Lane, OriginId, Seq, StreamId};
 use crate::seq_ranges::SeqRanges;
@@ -26,6 +27,8 @@ pub struct OriginFacts {
     pub origin: OriginId,
     /// Who it is, if its lane 1 says so.
     pub description: Option<Arc<OriginDescription>>,
+    /// What it is made of, if it is derived.
+    pub derivation: Option<Arc<Derivation>>,
     /// Whether this node itself appends under it.
     pub is_own: bool,
     /// Bytes of its frames on disk, both lanes.
@@ -119,6 +122,7 @@ pub(crate) fn facts(shared: &Shared) -> Vec<OriginFacts> {
     for (origin, of_origin) in &mut facts {
         of_origin.is_own = *origin == shared.origin;
         of_origin.description = shared.views.definitions.origin_of(*origin);
+        of_origin.derivation = shared.views.definitions.derivation_of(*origin);
     }
     facts.into_values().collect()
 }
@@ -190,6 +194,7 @@ fn begin(map: &LogMap, origin: OriginId) -> OriginFacts {
     OriginFacts {
         origin,
         description: None,
+        derivation: None,
         is_own: false,
         bytes: 0,
         bytes_taken: Lane::ALL.map(taken).iter().sum(),

@@ -245,7 +245,10 @@ pub(crate) fn read(head: &EntryHead, body: &[u8]) -> Result<Payload, PayloadErro
     let unknown = || Ok(Payload::Unknown(body.into()));
     match head.kind {
         EntryKind::Plan => return Ok(Payload::Plan(body.into())),
-        EntryKind::Unknown(_) | EntryKind::Batch | EntryKind::Definition => return unknown(),
+        EntryKind::Unknown(_)
+        | EntryKind::Batch
+        | EntryKind::Definition
+        | EntryKind::Derivation => return unknown(),
         EntryKind::Released if body.is_empty() => return Ok(Payload::Released),
         EntryKind::Skip if matches!(body, [] | [VERSION | VERSION_OF_SOURCE, ..]) => {
             return read_skip(body).map(Payload::Skip).map_err(wire_of(head));

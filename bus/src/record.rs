@@ -176,13 +176,15 @@ pub enum EntryKind {
     Definition,
     /// Lane 1: who may poll a shard from when on.
     Plan,
+    /// Lane 1: the origin's stream is made of others, and how.
+    Derivation,
     /// Of a later version.
     Unknown(u8),
 }
 
 impl EntryKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EntryKind; 10] = [
+    pub const KNOWN: [EntryKind; 11] = [
         EntryKind::Batch,
         EntryKind::Gap,
         EntryKind::Pending,
@@ -193,6 +195,7 @@ impl EntryKind {
         EntryKind::Skip,
         EntryKind::Definition,
         EntryKind::Plan,
+        EntryKind::Derivation,
     ];
 
     /// The number on disk.
@@ -209,6 +212,7 @@ impl EntryKind {
             EntryKind::Skip => 8,
             EntryKind::Definition => 16,
             EntryKind::Plan => 17,
+            EntryKind::Derivation => 18,
             EntryKind::Unknown(number) => number,
         }
     }
@@ -234,6 +238,7 @@ impl EntryKind {
             EntryKind::Skip => "skip",
             EntryKind::Definition => "definition",
             EntryKind::Plan => "plan",
+            EntryKind::Derivation => "derivation",
             EntryKind::Unknown(_) => "unknown",
         }
     }

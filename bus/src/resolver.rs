@@ -16,6 +16,7 @@ use ocelli_model::resource::Resource;
 use ocelli_model::schema::{DIMENSIONS_MAX, GROUPS_MAX, Schema, SchemaError};
 
 use crate::definition::{Definition, OriginDescription, RowGroup, Run, Texts};
+use crate::derivation::Derivation;
 use crate::record::DefinitionId;
 
 /// Most bytes of definitions kept of one origin: some ten thousand switches.
@@ -77,6 +78,8 @@ pub struct Resolver {
     attributes: BTreeMap<u32, DimensionTable>,
     row_sets: HashMap<u32, Box<[RowGroup]>>,
     origin: Option<Arc<OriginDescription>>,
+    derivation: Option<Arc<Derivation>>,
+    highest: u32,
     built: HashMap<u32, Arc<RowSet>>,
     bytes: usize,
     built_bytes: usize,
@@ -156,6 +159,32 @@ impl Resolver {
         schema.rate_formula = read.rate_formula;
         self.schemas.insert(id.0, Arc::new(schema));
         Ok(())
+    }
+
+    /// Takes the body of an entry that says what the stream is made of; the last one holds.
+    ///
+    /// # Errors
+    /// [`ResolveError::Decode`]; what was said before stays.
+    pub fn derive(&mut self, body: &[u8]) -> Result<(), ResolveError> {
+        self.derivation = Some(Arc::new(Derivation::decode(body)?));
+        Ok(())
+    }
+
+    /// What the stream is made of; `None` if it is not derived.
+    #[must_use]
+    pub fn derivation(&self) -> Option<Arc<Derivation>> {
+        self.derivation.clone()
+    }
+
+    /// Notes that ids up to this one are given.
+    pub(crate) fn note_highest(&mut self, id: u32) {
+        self.highest = self.highest.max(id);
+    }
+
+    /// The highest id that was given a meaning; 0: none.
+    #[must_use]
+    pub fn highest(&self) -> u32 {
+        self.highest
     }
 
     /// Who the origin is; `None` if it has not said so.

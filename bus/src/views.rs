@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
+use crate::block::{EntryFlags, EntryHead};
 use crate::definitions::Definitions;
 use crate::event_ledger::EventLedger;
+use crate::filled_slots::FilledPair;
 use crate::gap_ledger::GapLedger;
 use crate::last_values::LastValues;
 use crate::options::BusOptions;
@@ -80,14 +82,23 @@ impl Views {
                 let pair = resolved.resource.as_ref().zip(resolved.plugin.as_ref());
                 if let Some((resource, plugin)) = pair.filter(|_| may_heal) {
                     let pair = (resource.id().clone(), Arc::clone(plugin));
-                    let slot = (head.slot, head.interval_ms);
-                    self.gaps.heal(pair, slot, is_ahead);
+                    self.heal(pair, head, is_ahead);
                 }
             }
             EntryKind::Gap | EntryKind::Pending | EntryKind::Released | EntryKind::Event => {
                 self.note_statement(&entry);
             }
             _ => {}
+        }
+    }
+
+    /// A batch fills its slot; one of a window that lacks some fills none that is known.
+    fn heal(&self, pair: FilledPair, head: &EntryHead, is_ahead: bool) {
+        let slot = (head.slot, head.interval_ms);
+        if !head.flags.has(EntryFlags::WINDOW) {
+            self.gaps.heal(pair, slot, is_ahead);
+        } else if !head.flags.has(EntryFlags::PARTIAL) {
+            self.gaps.heal_window(&pair, slot, is_ahead);
         }
     }
 

@@ -41,6 +41,8 @@ impl Kind {
     pub const CURSORS: Self = Self(7);
     /// A frame between two nodes; its version is that of the frame's kind.
     pub const FRAME: Self = Self(8);
+    /// What a derived stream is made of (lane 1).
+    pub const DERIVATION: Self = Self(9);
     /// Kinds of tests begin here.
     pub const TEST: Self = Self(0xff00);
 }

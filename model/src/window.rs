@@ -141,6 +141,14 @@ pub fn downsample(batches: &[Arc<Batch>], window: &Window) -> Result<Option<Batc
     }))
 }
 
+/// Whether a batch stands for a window, not for a slot.
+#[must_use]
+pub fn is_window(batch: &Batch) -> bool {
+    // It stands last: a batch of a plugin costs one comparison.
+    let last = batch.schema.groups.last();
+    last.is_some_and(|group| group.name == WINDOW_GROUP)
+}
+
 /// What a batch says of its window; `None` if it stands for a slot.
 #[must_use]
 pub fn facts_of(batch: &Batch) -> Option<WindowFacts> {

@@ -18,6 +18,14 @@ pub struct EntryFlags(pub u8);
 impl EntryFlags {
     /// Bit 0: something that was asked for is missing; the body begins with the reason.
     pub const PARTIAL: EntryFlags = EntryFlags(1);
+    /// Bit 1: the batch stands for all slots of its interval from its own on (a derived stream).
+    pub const WINDOW: EntryFlags = EntryFlags(2);
+
+    /// The bits of both.
+    #[must_use]
+    pub fn with(self, other: EntryFlags) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// Whether all bits of `other` are set.
     #[must_use]

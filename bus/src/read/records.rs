@@ -9,6 +9,7 @@ use std::io::Write;
 
 use ocelli_model::batch::Batch;
 use ocelli_model::panoptes::Projection;
+use ocelli_model::window::facts_of;
 use serde::Serialize;
 
 use super::cursor::Cursor;
@@ -220,6 +221,11 @@ fn begin(kind: &str, record: &Record, into: &mut Vec<u8>) {
         member(into, "fill", &true);
     }
     member(into, "partial", &record.is_partial);
+    if let Payload::Batch(batch) = &record.payload
+        && let Some(window) = facts_of(batch)
+    {
+        member(into, "rev", &window.rev);
+    }
 }
 
 /// Members of an object of which any may be missing.
