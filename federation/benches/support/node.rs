@@ -205,7 +205,7 @@ impl Node {
             cursor,
             clock: Arc::<RealClock>::clone(&self.clock),
             policy: UplinkPolicy::new(self.bus.origin()),
-            filter: None,
+            forward: Default::default(),
             from_peers: Arc::clone(&self.from_peers),
             refused: Arc::new(|_| {}),
             replay: Arc::default(),

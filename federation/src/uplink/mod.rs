@@ -7,6 +7,7 @@
 
 mod core;
 mod cursor;
+mod end;
 mod forward;
 mod replay;
 mod run;
@@ -15,8 +16,10 @@ mod types;
 
 pub use self::core::{LIVE_QUEUE_MAX, LIVE_WAIT_MAX, REFILL_QUIET, SECOND_HAND_GRACE, UplinkCore};
 pub use self::cursor::uplink_cursor;
+pub use self::end::UplinkEnd;
+pub use self::forward::Forward;
 pub use self::replay::{Replay, ReplayPlan, ReplayState};
-pub use self::run::{DRAIN_MAX, UplinkEnd, UplinkRun, run_uplink};
+pub use self::run::{DRAIN_MAX, UplinkRun, run_uplink};
 pub(crate) use self::stream::insert_exactly;
 pub use self::types::{
     Connected, Delivered, Effect, Found, HeadCheck, Input, Lag, Purpose, Report, UplinkPolicy,

@@ -15,20 +15,20 @@ use bytes::Bytes;
 use ocelli_bus::record::{OriginId, Seq, StreamId};
 use ocelli_bus::{
     BlockDelivery, BlockReader, Bus, DurableCursor, ReadError, ReadFrom, SeqRange, SeqRanges,
-    StoredBlock, TooManyReaders,
+    StoredBlock,
 };
 use ocelli_model::clock::{Clock, Monotonic};
-use ocelli_model::filter::Filter;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::UplinkCore;
-use super::forward::Forwarding;
+use super::end::UplinkEnd;
+use super::forward::{Forward, Forwarding};
 use super::replay::{Replay, ReplayPlan, ReplayState};
 use super::types::{Connected, Delivered, Effect, Found, Input, Purpose, Report, UplinkPolicy};
 use crate::frame::{Channel, Control, Frame, RefusedBlock, StreamHead};
 use crate::from_peers::FromPeers;
-use crate::link::{CloseCode, Closed, Link, SendError};
+use crate::link::{CloseCode, Link, SendError};
 
 /// How often time is told to the core.
 const TICK: Duration = Duration::from_millis(250);
@@ -49,8 +49,8 @@ pub struct UplinkRun {
     pub clock: Arc<dyn Clock>,
     /// Settings.
     pub policy: UplinkPolicy,
-    /// Which resources go there; `None`: all, their blocks untouched.
-    pub filter: Option<Filter>,
+    /// What of the streams held here goes there; by default all, their blocks untouched.
+    pub forward: Forward,
     /// What came from peers; the node's ingests note it.
     pub from_peers: Arc<FromPeers>,
     /// Hears what the neighbour refused, at once and without waiting.
@@ -59,41 +59,6 @@ pub struct UplinkRun {
     pub replay: Arc<Replay>,
     /// True when the node stops: what is durable goes up for [`DRAIN_MAX`] at most, then Goodbye.
     pub stop: watch::Receiver<bool>,
-}
-
-/// Why an uplink ended.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UplinkEnd {
-    /// The link ended: dial again.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-    /// The neighbour holds records of the own origin that this disk lacks or has otherwise.
-    #[error(
-        "the neighbour holds records of {origin} up to {above} that this disk has not: it is an \
-         old copy; begin a new origin before the next append"
-    )]
-    RolledBack {
-        /// The origin that is to be given up.
-        origin: OriginId,
-        /// Highest seq above.
-        above: Seq,
-    },
-    /// The node stops: all is above, or as much as the link took in time.
-    #[error("this node stops; {left} records are sent after its next start")]
-    Drained {
-        /// Records that are held here and not above.
-        left: u64,
-    },
-    /// The link was made for a replay, which is over.
-    #[error("the replay is over")]
-    Replayed,
-    /// The bus cannot be followed.
-    #[error(transparent)]
-    Readers(#[from] TooManyReaders),
-    /// The bus cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
 }
 
 type Fetched = (
@@ -199,12 +164,21 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 
 impl Shell {
     fn new(run: UplinkRun) -> Self {
-        let forwarding = Forwarding::new(run.filter);
+        let own = run.bus.origin();
+        let forwarding = Forwarding::new(run.forward, own);
         let fills_skips = forwarding.is_plain();
+        let mut policy = run.policy;
+        // What was derived from an origin that was given up is given up with it.
+        let derived = run.bus.origins().into_iter().filter_map(|facts| {
+            let by = facts.derivation?.by;
+            policy.forsaken.contains(&by).then_some(facts.origin)
+        });
+        let derived: Vec<OriginId> = derived.collect();
+        policy.forsaken.extend(derived);
         let mut shell = Self {
             core: UplinkCore::new(UplinkPolicy {
                 fills_skips,
-                ..run.policy
+                ..policy
             }),
             forwarding,
             link: run.link,
@@ -226,9 +200,16 @@ impl Shell {
             // It goes on over this link.
             shell.replay.ask(false);
         }
+        let definitions = shell.bus.definitions();
+        let is_for = |stream: &StreamId| shell.forwarding.is_for(stream.origin, definitions);
+        let all = shell.bus.coverage().into_iter();
+        let (local, others): (Vec<_>, Vec<_>) = all.partition(|(stream, _)| is_for(stream));
+        for (stream, ranges) in others {
+            shell.pass_over(stream, &ranges);
+        }
         let connected = Connected {
             in_flight_bytes_max: shell.link.welcome().ingest_bytes_in_flight_max,
-            local: shell.bus.coverage(),
+            local,
             done: shell.cursor.taken().into_iter().collect(),
         };
         shell.on(Input::Connected(connected), &BTreeMap::new());
@@ -345,10 +326,24 @@ impl Shell {
         }
     }
 
+    /// What is not for this neighbour is dealt with: it must not hold the disk.
+    fn pass_over(&self, stream: StreamId, ranges: &SeqRanges) {
+        let now = self.clock.wall();
+        let ranges = ranges.iter();
+        ranges.for_each(|range| self.cursor.advance(stream, range, now));
+    }
+
     fn committed(&mut self, blocks: &[Arc<StoredBlock>]) {
         let peer = Arc::clone(self.link.peer());
         for block in blocks {
             let (stream, range) = (block.header().stream, block.range());
+            if !self
+                .forwarding
+                .is_for(stream.origin, self.bus.definitions())
+            {
+                self.cursor.advance(stream, range, self.clock.wall());
+                continue;
+            }
             let mut named = BTreeMap::new();
             let bytes = self.forwarding.bytes_of(block, self.bus.definitions());
             let found = found(block, &bytes);

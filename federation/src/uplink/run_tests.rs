@@ -8,7 +8,9 @@ use ocelli_bus::block::{BlockBuilder, EntryHead};
 use ocelli_bus::definition::Definition;
 use ocelli_bus::record::{DefinitionId, EntryKind, Lane};
 use ocelli_bus::{BusOptions, OriginDescription};
+use ocelli_model::batch::Batch;
 use ocelli_model::clock::{Rng, WallMs};
+use ocelli_model::filter::Filter;
 use ocelli_model::resource::{Resource, ResourceFields};
 use ocelli_model::tier::Tier;
 use ocelli_model::unix_seconds::UnixSeconds;
@@ -17,6 +19,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::derive::testing::{append, batch, batches, batches_to};
+use crate::derive::{DeriveEnd, DeriveRun, DerivedPolicy, run_derivation};
 use crate::frame::{Features, Hello, Role, Welcome};
 use crate::ingest::{Audit, IngestEnd, IngestNode, IngestParts, OriginQuota, run_ingest};
 use crate::link::testing::{HandClock, peer};
@@ -41,6 +45,8 @@ struct Node {
     ingest: Arc<IngestNode>,
     audits: mpsc::Receiver<Audit>,
     filter: Option<Filter>,
+    /// The upstream that its next link is to get a derived stream for.
+    derived_for: Option<&'static str>,
 }
 
 impl Node {
@@ -83,6 +89,7 @@ impl Node {
             ingest,
             audits,
             filter: None,
+            derived_for: None,
         }
     }
 
@@ -283,7 +290,11 @@ fn join_as(
         cursor: uplink_cursor(&lower.bus, &name, WallMs(0)).unwrap(),
         clock: lower.clock.clone(),
         policy: UplinkPolicy::new(lower.bus.origin()),
-        filter: lower.filter.clone(),
+        forward: Forward {
+            filter: lower.filter.clone(),
+            upstream: lower.derived_for.unwrap_or("plain").to_owned(),
+            is_derived: lower.derived_for.is_some(),
+        },
         from_peers: Arc::clone(&lower.from_peers),
         refused: Arc::new(|_| {}),
         replay: Arc::default(),
@@ -559,5 +570,67 @@ fn without_a_filter_blocks_go_untouched_and_definitions_always_do() {
         region.waits_for_fill(&site).await;
         assert_eq!(region.blocks(&site).await, site.blocks(&site).await);
         joined.cut().await;
+    });
+}
+
+#[test]
+fn a_derived_stream_stands_for_the_batches_at_its_own_upstream_alone() {
+    run(async {
+        let (one, two, three) = (directory(), directory(), directory());
+        let mut site = Node::open(one.path(), (Tier::Site, "dc1"), 1);
+        let region = Node::open(two.path(), (Tier::Region, "emea"), 2);
+        let other = Node::open(three.path(), (Tier::Region, "apac"), 3);
+        let all: Vec<_> = (0..3).map(batch).collect();
+        append(&site.bus, "dc1", &all, &[]).await;
+        let policy = DerivedPolicy {
+            upstream: "emea".into(),
+            groups: ["cpu".to_owned()].into(),
+            window_ms: None,
+            filter: None,
+        };
+        let (own, derived) = (site.bus.origin(), policy.origin(site.bus.origin()));
+        let stop = watch::Sender::new(false);
+        let deriving = tokio::spawn(run_derivation(DeriveRun {
+            bus: Arc::clone(&site.bus),
+            clock: site.clock.clone(),
+            policy,
+            node: OriginDescription::clone(&site.bus.definitions().origin_of(own).unwrap()),
+            stop: stop.subscribe(),
+        }));
+        let is_all = |all: &[Arc<Batch>]| all.len() >= 3;
+        let at_site = batches_to(&site.bus, derived, is_all).await;
+        site.derived_for = Some("emea");
+        let to_region = join(&site, &region, Role::Uplink);
+        site.derived_for = None;
+        let to_other = join(&site, &other, Role::Uplink);
+
+        assert_eq!(batches_to(&region.bus, derived, is_all).await, at_site);
+        region.waits_for(&site).await;
+        assert_eq!(batches(&region.bus, own).await, [], "skips stand for them");
+        assert_eq!(region.bus.skipped_of(StreamId::data(own)).count(), 3);
+        let named = region.bus.definitions().derivation_of(derived).unwrap();
+        assert_eq!((named.by, named.sources.contains(&own)), (own, true));
+        assert_eq!(
+            region.bus.last_values().len(),
+            1,
+            "it is no second opinion there"
+        );
+
+        assert_eq!(batches_to(&other.bus, own, is_all).await.len(), 3);
+        assert!(other.bus.coverage_of(StreamId::data(derived)).is_empty());
+        let dealt_with = |cursor: &str| {
+            let mut all = site.bus.cursors().list();
+            all.retain(|it| it.name == format!("uplink/{cursor}"));
+            all[0].taken[&StreamId::data(derived)].count()
+        };
+        assert_eq!(
+            dealt_with("apac"),
+            3,
+            "what is never sent must not hold the disk"
+        );
+        stop.send_replace(true);
+        assert!(matches!(deriving.await.unwrap(), DeriveEnd::Stopped));
+        to_region.cut().await;
+        to_other.cut().await;
     });
 }

@@ -6,6 +6,7 @@
 //! In: a configuration, an identity. Out: [`Federation`]; [`Links`] for those who look.
 
 mod acceptor;
+mod derivers;
 mod diallers;
 mod refilling;
 mod telling;

@@ -200,10 +200,12 @@ impl Origins {
             let newest = facts.description.as_ref().and_then(|who| newest.get(who));
             let replaced_by = newest.copied().filter(|newest| *newest != facts.origin);
             let last = facts.last_received.unwrap_or(self.started);
-            let word = inner.paths.word(facts.origin);
+            // A derived stream is as alive as the node that makes it.
+            let maker = facts.derivation.as_ref().map_or(facts.origin, |it| it.by);
+            let word = inner.paths.word(maker);
             let word = word.or_else(|| inner.paths.no_way());
             let word = word.or_else(|| self.word_of_start(last));
-            let state = match facts.is_own {
+            let state = match facts.is_own || maker == self.bus.origin() {
                 true => OriginState::Live,
                 false => origin_state(word.as_ref(), last, now),
             };
@@ -264,7 +266,8 @@ impl Origins {
         inner.settle(&self.bus, self.clock.wall());
         let known = streams.into_iter().filter_map(|stream| {
             let origin = stream.origin;
-            if origin == self.bus.origin() {
+            let derivation = self.bus.definitions().derivation_of(origin);
+            if origin == self.bus.origin() || derivation.is_some() {
                 return None;
             }
             let last = self.bus.head(stream).map(|head| head.received);

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use ocelli_bus::{Bus, OriginDescription};
 use ocelli_config::Config;
-use ocelli_config::sections::federation::{OriginConfig, UpstreamMode};
+use ocelli_config::sections::federation::{OriginConfig, UpstreamConfig, UpstreamMode};
+use ocelli_federation::derive::DerivedPolicy;
 use ocelli_federation::ingest::OriginQuota;
 use ocelli_federation::link::LinkBudget;
 use ocelli_federation::link::group::HEALTHY_FOR;
-use ocelli_federation::uplink::UplinkPolicy;
+use ocelli_federation::uplink::{Forward, UplinkPolicy};
 use ocelli_model::filter::Filter;
 
 use super::links::Direction;
@@ -36,6 +37,8 @@ pub(super) struct Wanted {
     pub(super) healthy_for: Duration,
     /// Which resources go there; `None`: all.
     pub(super) filter: Option<Filter>,
+    /// What stands there for the batches that are held here; `None`: they go themselves.
+    pub(super) derived: Option<DerivedPolicy>,
 }
 
 /// A group `any` is one link, a group `all` one for each address.
@@ -55,6 +58,7 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
             backfill_bytes_per_second: upstream.backfill_bytes_per_second.map(|size| size.bytes()),
             healthy_for: upstream.move_back_after.get(),
             filter: upstream.filter.clone(),
+            derived: derived_of(upstream),
         };
         match upstream.mode {
             UpstreamMode::Any => wanted.push(up(format!("up/{}", upstream.name), members)),
@@ -72,8 +76,36 @@ pub(super) fn wanted_of(config: &Config) -> Vec<Wanted> {
         backfill_bytes_per_second: None,
         healthy_for: HEALTHY_FOR,
         filter: None,
+        derived: None,
     }));
     wanted
+}
+
+/// What is derived for an upstream, if its entry says so.
+fn derived_of(upstream: &UpstreamConfig) -> Option<DerivedPolicy> {
+    let window = upstream.downsample.as_ref().map(|it| it.window.get());
+    let groups = upstream.groups.iter().flatten();
+    let policy = DerivedPolicy {
+        upstream: upstream.name.to_string(),
+        groups: groups.map(|name| name.to_string()).collect(),
+        window_ms: window.map(|it| u32::try_from(it.as_millis()).unwrap_or(u32::MAX)),
+        filter: upstream.filter.clone(),
+    };
+    let is_derived = upstream.groups.is_some() || window.is_some();
+    is_derived.then_some(policy)
+}
+
+/// What of the streams held here goes to a neighbour.
+pub(super) fn forward_of(wanted: &Wanted) -> Forward {
+    let upstream = match wanted.direction {
+        Direction::Peer => String::new(),
+        _ => wanted.name.clone(),
+    };
+    Forward {
+        upstream,
+        filter: wanted.filter.clone(),
+        is_derived: wanted.derived.is_some(),
+    }
 }
 
 /// What links may hold in memory.

@@ -201,7 +201,7 @@ async fn live(
         cursor: uplink_cursor(&bus, CURSOR, WallMs(0)).expect("a new cursor"),
         clock: Arc::new(RealClock),
         policy: UplinkPolicy::new(bus.origin()),
-        filter: None,
+        forward: Default::default(),
         from_peers: Arc::new(FromPeers::default()),
         refused: Arc::new(|_| {}),
         replay: Arc::default(),

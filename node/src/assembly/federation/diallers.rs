@@ -27,10 +27,11 @@ use tokio::task::JoinHandle as Task;
 use tracing::{info, warn};
 
 use super::Shared;
+use super::derivers::Derivers;
 use super::telling::tell;
 use super::watching::refusals_of;
 use crate::assembly::links::Direction;
-use crate::assembly::wanted::{Wanted, policy_of, wanted_of};
+use crate::assembly::wanted::{Wanted, forward_of, policy_of, wanted_of};
 use crate::rng::RealRng;
 
 /// How long what was handed to a link may take to arrive before the link is made anew.
@@ -43,6 +44,7 @@ pub(super) struct Diallers {
     pub(super) tasks: BTreeMap<String, Dialled>,
     /// Links that were made for a replay, by the id of the group's own.
     pub(super) refills: BTreeMap<String, Task<()>>,
+    derivers: Derivers,
 }
 
 /// A neighbour that is dialled.
@@ -56,11 +58,13 @@ pub(super) struct Dialled {
 
 impl Diallers {
     pub(super) fn new(shared: Arc<Shared>, endpoint: Arc<MeshEndpoint>) -> Self {
+        let derivers = Derivers::new(Arc::clone(&shared));
         Self {
             shared,
             endpoint,
             tasks: BTreeMap::new(),
             refills: BTreeMap::new(),
+            derivers,
         }
     }
 
@@ -68,6 +72,7 @@ impl Diallers {
     pub(super) fn follow(&mut self, config: &Config) {
         self.shared.quotas.store(Arc::new(config.origins.clone()));
         let wanted = wanted_of(config);
+        self.derivers.follow(&wanted);
         let gone: Vec<String> = self
             .tasks
             .iter()
@@ -149,6 +154,7 @@ impl Diallers {
     pub(super) async fn drain(self) {
         self.refills.into_values().for_each(|task| task.abort());
         self.shared.stopping.send_replace(true);
+        self.derivers.drain().await;
         for dialled in self.tasks.into_values() {
             if let Err(error) = dialled.task.await {
                 warn!(%error, "a dialler did not end in order");
@@ -158,6 +164,7 @@ impl Diallers {
 
     /// Ends all of them.
     pub(super) async fn end(self) {
+        self.derivers.end().await;
         let tasks = self.tasks.into_values().map(|dialled| dialled.task);
         for task in tasks.chain(self.refills.into_values()) {
             task.abort();
@@ -328,7 +335,7 @@ impl Kept {
             cursor: self.cursor.clone(),
             clock: Arc::clone(&parts.clock),
             policy: policy_of(wanted, &parts.bus),
-            filter: wanted.filter.clone(),
+            forward: forward_of(wanted),
             from_peers: Arc::clone(&self.shared.from_peers),
             refused: refusals_of(&wanted.id, heard, &parts.clock),
             replay: Arc::clone(&self.replay),
