@@ -16,10 +16,8 @@ const LATER_SECTIONS: [&str; 7] = [
 ];
 
 /// Keys of later versions with the title of their section.
-const LATER_KEYS: [(&str, &str); 9] = [
+const LATER_KEYS: [(&str, &str); 7] = [
     ("[node]", "role"),
-    ("[[upstream]]", "groups"),
-    ("[[upstream]]", "downsample"),
     ("[bus]", "copies"),
     ("[bus]", "mirror"),
     ("[bus]", "readers_max"),

@@ -17,8 +17,8 @@ use crate::section::{Keys, Section, Setting};
 use crate::sections::credentials::SnmpCredentialConfig;
 use crate::sections::discovery::{DiscoveryConfig, StaticResource, check_resource};
 use crate::sections::federation::{
-    CaConfig, IdentityConfig, OriginConfig, UpstreamConfig, check_ca, check_identity,
-    check_neighbour, check_roots, check_shares, check_upstream,
+    CaConfig, IdentityConfig, OriginConfig, UpstreamConfig, check_ca, check_derived,
+    check_identity, check_neighbour, check_roots, check_shares, check_upstream,
 };
 use crate::sections::http::{AccessConfig, HttpConfig, check_access, check_listen};
 use crate::sections::snmp::DeviceConfig;
@@ -83,10 +83,13 @@ impl<'a> Loader<'a> {
                 check_identity(given, has_identity, &mut self.reading);
             });
         }
+        let pollings = self.named_items(&mut table, "polling", &read_polling);
+        let has_peers = table.get("peer").is_some();
         let upstreams = self.named_items(&mut table, "upstream", &|keys, reading| {
             check_neighbour(keys, has_identity, reading);
             let upstream: UpstreamConfig = Section::read(keys, reading)?;
             check_upstream(&upstream, keys, reading);
+            check_derived(&upstream, keys, (&pollings, has_peers), reading);
             Some(upstream)
         });
         let peers = self.named_items(&mut table, "peer", &|keys, reading| {
@@ -107,7 +110,7 @@ impl<'a> Loader<'a> {
             }),
             discoveries: self.discoveries(&mut table),
             enrichments: self.named_items(&mut table, "enrichment", &read_enrichment),
-            pollings: self.named_items(&mut table, "polling", &read_polling),
+            pollings,
             snmp_credentials: credentials,
             node: node?,
             listen: listen?,

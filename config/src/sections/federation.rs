@@ -13,8 +13,9 @@ use crate::address::MeshAddress;
 use crate::number::{Count, Interval, Size};
 use crate::reading::Reading;
 use crate::secret::SecretText;
-use crate::section::{Keys, section};
+use crate::section::{Keys, Setting, nested_section, section};
 use crate::sections::node::ListenConfig;
+use crate::sections::polling::PollingConfig;
 use crate::value::{Name, choice};
 
 /// Slowest link that anything is sent over.
@@ -68,6 +69,20 @@ choice! {
 }
 
 section! {
+    /// Windows in the place of slots.
+    pub struct DownsampleConfig {
+        /// Length of a window. It holds whole slots: a multiple of `every` of each polling that
+        /// polls more often; those that poll no more often pass as they are.
+        pub window: Interval,
+    }
+}
+nested_section!(
+    DownsampleConfig,
+    "[upstream.downsample]",
+    "an inline table such as { window = \"5m\" }"
+);
+
+section! {
     /// A node, or a group of nodes, of the tier above, which what this node holds is sent to.
     pub struct UpstreamConfig {
         /// Its name in lists, logs and metrics; the sender's cursor is kept by it.
@@ -87,6 +102,17 @@ section! {
         /// Widened by a reload, it lets through what is measured from then on; removed, what was
         /// withheld and is still held is sent too, as backfill. Default: all.
         pub filter: Option<Filter>,
+        /// Names of the metrics groups that are sent, such as `interface`. Batches with these
+        /// groups alone go up as a stream of an origin of its own, named `NODE+UPSTREAM`, which
+        /// says what it is made of; the batches that it stands for count above as skipped. Gaps and
+        /// events go as they are. Another choice is another origin and holds for what is measured
+        /// from then on; what was derived for the upstream before goes up too. Default: all groups.
+        pub groups: Option<Vec<Name>>,
+        /// One batch for each window in the place of one for each slot, as `groups` sends them: of
+        /// a gauge last, least, largest, sum and number of values, of a counter last and number. A
+        /// window is sent when its slots are there or have gaps, or two windows after its end, and
+        /// again, with a higher `rev`, when more of it comes. Default: every slot.
+        pub downsample: Option<DownsampleConfig>,
     }
 }
 
@@ -135,6 +161,42 @@ pub(crate) fn check_neighbour(keys: &Keys<'_>, has_identity: bool, reading: &mut
         let reason = format!("{} without [identity]: there is nobody to be", keys.title);
         let remedy = "add [identity] with certificate, key and roots";
         reading.wrong(keys.span, reason, remedy);
+    }
+}
+
+/// What is made of streams here must be made of whole slots, and once.
+pub(crate) fn check_derived(
+    upstream: &UpstreamConfig,
+    keys: &Keys<'_>,
+    (pollings, has_peers): (&[PollingConfig], bool),
+    reading: &mut Reading<'_>,
+) {
+    if upstream.groups.as_ref().is_some_and(Vec::is_empty) {
+        let remedy = "name one, or remove the key: all go then";
+        reading.wrong(keys.span_of("groups"), "groups names no group", remedy);
+    }
+    let key = match (&upstream.groups, &upstream.downsample) {
+        (_, Some(_)) => "downsample",
+        (Some(_), None) => "groups",
+        (None, None) => return,
+    };
+    if has_peers {
+        let reason = format!("{key} beside [[peer]]: each peer would make the same stream");
+        let remedy = "put it on the upstream of the nodes below, or remove the peers";
+        reading.wrong(keys.span_of(key), reason, remedy);
+    }
+    let window = upstream.downsample.as_ref().map(|it| it.window.get());
+    let Some(window) = window.map(|it| it.as_millis()) else {
+        return;
+    };
+    for polling in pollings {
+        let every = polling.every().get().as_millis().max(1);
+        if every < window && !window.is_multiple_of(every) {
+            let (name, every) = (polling.name(), polling.every().show().unwrap_or_default());
+            let reason = format!("the window holds no whole slots of polling {name}: {every}");
+            let remedy = format!("make it a multiple of {every}");
+            reading.wrong(keys.span_of("downsample"), reason, remedy);
+        }
     }
 }
 

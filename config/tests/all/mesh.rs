@@ -111,11 +111,30 @@ fn a_bad_neighbour_or_access_is_parked_alone() {
         "[[upstream]]",
         "unknown field x",
     );
+    let derived = |keys: &str| format!("{upstream}connect = [\"a\"]\n{keys}\n");
     check(
-        &format!("{upstream}connect = [\"a\"]\ndownsample = '5m'"),
+        &derived("downsample = '5m'"),
         "[[upstream]]",
-        "not in this",
+        "an inline table",
     );
+    check(
+        &derived("downsample = {}"),
+        "[[upstream]]",
+        "has no \"window\"",
+    );
+    check(&derived("groups = []"), "[[upstream]]", "names no group");
+    let window = derived("downsample = { window = \"50s\" }");
+    let polling = "[[polling]]\nname = \"host\"\nkind = \"host\"\nevery = \"20s\"\n";
+    check(
+        &format!("{window}{polling}"),
+        "[[upstream]]",
+        "no whole slots of polling host: \"20s\"",
+    );
+    let peer = "[[peer]]\nname = \"p\"\nconnect = \"b\"\n";
+    for keys in ["groups = [\"cpu\"]", "downsample = { window = \"1m\" }"] {
+        let text = format!("{}{peer}", derived(keys));
+        check(&text, "[[upstream]]", "beside [[peer]]");
+    }
     let twice = format!("{upstream}connect = [\"a\"]\n");
     check(&format!("{twice}{twice}"), "[[upstream]]", "is taken");
     check("[[peer]]\nname = \"p\"", "[[peer]]", "has no \"connect\"");

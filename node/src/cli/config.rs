@@ -219,7 +219,7 @@ fn tell(findings: &Findings, format: Format, streams: &mut Streams) -> Result<()
             "file": fault.place.as_ref().map(|place| &place.file),
             "line": fault.place.as_ref().map(|place| place.line),
             "column": fault.place.as_ref().map(|place| place.column),
-            "reason": fault.error.to_string(),
+            "reason": fault.error,
         })
     }));
     items.extend(

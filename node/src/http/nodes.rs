@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use ocelli_bus::OriginFacts;
+use ocelli_bus::{Derivation, OriginFacts};
 use serde_json::{Value, json};
 
 use super::standing::{since_and_cause, standings, word_of};
@@ -123,6 +123,18 @@ async fn capacity(state: web::Data<ApiState>) -> HttpResponse {
     }))
 }
 
+/// How a stream is made of others.
+fn derived_json(derivation: &Derivation) -> Value {
+    let sources = derivation.sources.iter().map(ToString::to_string);
+    json!({
+        "by": derivation.by.to_string(),
+        "upstream": derivation.upstream,
+        "groups": derivation.groups,
+        "window_s": f64::from(derivation.window_ms) / 1_000.0,
+        "sources": sources.collect::<Vec<_>>(),
+    })
+}
+
 fn held_of(facts: &OriginFacts) -> Held {
     Held {
         bytes: facts.bytes,
@@ -146,6 +158,7 @@ fn json_of(one: &OriginStanding, state: &ApiState) -> Value {
         "site": who.map(|who| who.site.as_str()),
         "node": who.map(|who| who.node.as_str()),
         "is_own": facts.is_own,
+        "derived": facts.derivation.as_deref().map(derived_json),
         "state": word_of(one),
         "no_data_since_ms": since,
         "cause": cause,
