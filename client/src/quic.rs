@@ -4,7 +4,7 @@
 //! again (`follow`), serve anything: links that others would dial are not answered.
 //! In: proofs, a question. Out: lines in the format that was asked for.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use ocelli_federation::frame::{FEATURES, PROTOCOL, Role};
 use ocelli_federation::identity::{Admission, Expected, IdentityMaterial, IdentityStore};
 use ocelli_federation::link::{
     CloseCode, DialError, DialFacts, Link as _, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts,
-    Offers, OpenEndpointError, QuicLink, RESET_KEY_BYTES, RequestError, reset_key_of,
+    Offers, OpenEndpointError, QuicLink, RESET_KEY_BYTES, RequestError, any_address, reset_key_of,
 };
 use ocelli_federation::subscribe::{Question, RemoteSubscription};
 use ocelli_model::clock::{Clock, WallMs};
@@ -135,7 +135,7 @@ impl MeshClient {
 
     fn endpoint(&self, clock: &Arc<dyn Clock>) -> Result<(MeshEndpoint, Offers), LinkLinesError> {
         let options = MeshOptions {
-            address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+            address: any_address(),
             node: NodeFacts {
                 identity: self.store.own().identity.clone(),
                 build: env!("CARGO_PKG_VERSION").to_owned(),

@@ -40,7 +40,7 @@ const LIST_MS: i64 = 3_650 * DAY_MS;
 /// An uncompressed point on P-256.
 const PUBLIC_KEY_BYTES: usize = 65;
 /// How the URI of a root begins; the mesh follows.
-const MESH_SCHEME: &str = "ocelli-mesh:";
+pub(super) const MESH_SCHEME: &str = "ocelli-mesh:";
 
 /// A root with its key.
 pub struct Authority {

@@ -15,6 +15,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+use super::authority::MESH_SCHEME;
 use super::name::{IDENTITY_SCHEME, IdentityNameError, NodeIdentity, shown};
 use super::scope::{Builder, SCOPE_SCHEME, SiteScope, SiteScopeError};
 
@@ -97,6 +98,15 @@ pub enum PeerIdentityError {
     SiteSpeaksForEvery {
         /// Name of the site.
         name: String,
+    },
+    /// The certificate of an authority.
+    #[error(
+        "certificate is the root of mesh {mesh:?} and no node's; it belongs into `identity.roots`, \
+         a node's own is made by `ocelli ca issue`"
+    )]
+    Root {
+        /// Whose.
+        mesh: String,
     },
     /// A name of ours that this version does not know.
     #[error("certificate has the name {shown:?}, which this version does not know; upgrade it")]
@@ -262,7 +272,10 @@ fn names_of(
         } else if uri.starts_with(SCOPE_SCHEME) {
             scopes.add_uri(uri)?;
         } else if is_own(uri) {
-            return Err(PeerIdentityError::UnknownName { shown: shown(uri) });
+            return Err(match uri.strip_prefix(MESH_SCHEME) {
+                Some(mesh) => PeerIdentityError::Root { mesh: shown(mesh) },
+                None => PeerIdentityError::UnknownName { shown: shown(uri) },
+            });
         }
     }
     let identity = identity.ok_or(PeerIdentityError::NoIdentity)?;

@@ -83,6 +83,10 @@ fn each_wrong_set_of_names_is_refused_with_its_own_reason() {
         (&[NODE, "ocelli-only:x"], |e| {
             matches!(e, PeerIdentityError::UnknownName { .. })
         }),
+        (&["ocelli-mesh:acme"], |e| {
+            let text = e.to_string();
+            text.contains("root of mesh \"acme\"") && text.contains("identity.roots")
+        }),
         (&["OCELLI://m/site/s/n"], |e| {
             matches!(e, PeerIdentityError::UnknownName { .. })
         }),

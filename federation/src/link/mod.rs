@@ -27,7 +27,7 @@ pub use quic::{
     AdmissionStatistics, AskError, DialError, DialFacts, GreetError, GuardedLinks, IncomingRequest,
     MeshEndpoint, MeshOptions, NeighboursList, NodeFacts, Offer, Offers, OpenEndpointError, Piece,
     QuicLink, RESET_KEY_BYTES, RequestError, RequestLimits, RequestStream, SigningOffer, Signings,
-    TlsError, TurnedAwaySink, WelcomeFacts, ask_to_sign, reset_key_of,
+    TlsError, TurnedAwaySink, WelcomeFacts, any_address, ask_to_sign, reset_key_of,
 };
 pub use statistics::{FrameCounts, LinkStatistics};
 

@@ -13,7 +13,7 @@ mod telling;
 mod watching;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use ocelli_federation::frame::{FEATURES, PROTOCOL};
 use ocelli_federation::identity::IdentityStore;
 use ocelli_federation::ingest::{IngestNode, IngestParts, OpenRosterError, Roster};
 use ocelli_federation::link::{
-    MeshEndpoint, MeshOptions, NodeFacts, Offers, OpenEndpointError, RESET_KEY_BYTES,
+    MeshEndpoint, MeshOptions, NodeFacts, Offers, OpenEndpointError, RESET_KEY_BYTES, any_address,
 };
 use ocelli_federation::subscribe::SubscriptionServer;
 use ocelli_model::clock::Clock;
@@ -331,9 +331,8 @@ fn open(
     parts: &FederationParts,
     config: &Config,
 ) -> Result<(MeshEndpoint, Offers, SocketAddr), FederationError> {
-    let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let options = MeshOptions {
-        address: config.listen.quic.unwrap_or(anywhere),
+        address: config.listen.quic.unwrap_or_else(any_address),
         node: NodeFacts {
             identity: parts.identity.own().identity.clone(),
             build: env!("CARGO_PKG_VERSION").to_owned(),

@@ -383,7 +383,12 @@ impl Client {
         }
         if let Some(refused) = tls_refusal(error) {
             let text = format!("no trust in {}: {refused}", self.address);
-            let hint = "name the authority of the node's certificate with --ca FILE";
+            let hint = if refused.contains("CaUsedAsEndEntity") {
+                "the node shows an authority's own certificate; give it one with \
+                 basicConstraints=CA:FALSE, self-signed or not (http.tls)"
+            } else {
+                "name the authority of the node's certificate with --ca FILE"
+            };
             return Failure::new(Exit::Failed, text).hint(hint);
         }
         if !error.is_connect() {

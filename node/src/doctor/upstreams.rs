@@ -5,7 +5,7 @@
 //! In: a configuration, an identity. Out: a [`Finding`] an address. One takes 5 s at most, names 5
 //! more; they are tried one after the other.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use ocelli_federation::frame::{FEATURES, PROTOCOL, Role};
 use ocelli_federation::identity::{Admission, Expected, IdentityStore};
 use ocelli_federation::link::{
     CloseCode, DialFacts, Link as _, LinkBudget, MeshEndpoint, MeshOptions, NodeFacts, Offers,
-    RESET_KEY_BYTES,
+    RESET_KEY_BYTES, any_address,
 };
 
 use super::Finding;
@@ -27,6 +27,8 @@ const BUDGET: LinkBudget = LinkBudget {
     ingest_bytes_max: 2 << 20,
     links_max: 1,
 };
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 4;
 /// Until the endpoint has said goodbye.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -47,51 +49,71 @@ pub(super) async fn reach(config: &Config, store: &Arc<IdentityStore>) -> Vec<Fi
         let subject = format!("{name} ({address})");
         findings.push(match dial(&address, expected, store).await {
             Ok(peer) => Finding::good(CHECK, &subject, format!("{peer} welcomes this node")),
-            Err(reason) => {
-                let remedy = "look at the other node's log, which names the same reason";
-                Finding::failing(CHECK, &subject, &reason, remedy)
-            }
+            Err(why) => Finding::failing(CHECK, &subject, &why.reason, why.remedy),
         });
     }
     findings
 }
 
-/// Who answers there, or why nobody does.
+/// Why a node does not let this one in.
+struct Why {
+    reason: String,
+    remedy: &'static str,
+}
+
+fn why(reason: impl std::fmt::Display, remedy: &'static str) -> Why {
+    let reason = reason.to_string();
+    Why { reason, remedy }
+}
+
+/// Who answers there, or why nobody does. Of the addresses of a name each is tried, as a link does.
 async fn dial(
     address: &str,
     expected: Expected,
     store: &Arc<IdentityStore>,
-) -> Result<String, String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
+) -> Result<String, Why> {
     let found = tokio::net::lookup_host(address).await;
-    let found = found.map_err(|error| format!("cannot resolve {address}: {error}"))?;
-    let addresses: Vec<SocketAddr> = found.collect();
-    let address = addresses
-        .first()
-        .copied()
-        .ok_or("the name means no address")?;
-    let (endpoint, _offers) = endpoint(store)?;
-    let tls = store
-        .client_config(expected)
-        .map_err(|error| text(&error))?;
+    let found = found.map_err(|error| {
+        let reason = format!("cannot resolve {address}: {error}");
+        why(reason, "mend the name in the configuration, or in DNS")
+    })?;
+    let local = "see what keeps this machine from opening a socket";
+    let (endpoint, _offers) = endpoint(store).map_err(|error| why(error, local))?;
+    let tls = store.client_config(expected);
+    let tls = tls.map_err(|error| why(error, "see [identity]"))?;
     let facts = DialFacts {
         origin: OriginId(0),
         role: Role::Client,
     };
-    let dialled = endpoint.dial(address, &tls, facts).await;
-    let told = dialled.map(|link| {
-        let peer = link.peer().identity.to_string();
-        link.close(CloseCode::Done, "doctor");
-        peer
-    });
+    let mut told = Err(why("the name means no address", "mend the name in DNS"));
+    for address in found.take(ADDRESSES_MAX) {
+        told = match endpoint.dial(address, &tls, facts).await {
+            Ok(link) => {
+                let peer = link.peer().identity.to_string();
+                link.close(CloseCode::Done, "doctor");
+                Ok(peer)
+            }
+            Err(error) if error.is_refusal() => Err(why(
+                error,
+                "look at the other node's log, which names the same reason",
+            )),
+            Err(error) => Err(why(
+                error,
+                "start the node there, or let UDP through to its listen.quic",
+            )),
+        };
+        if told.is_ok() {
+            break;
+        }
+    }
     endpoint.shutdown(STOP_PATIENCE).await;
-    told.map_err(|error| error.to_string())
+    told
 }
 
 /// A socket of its own: the node's may be in use by the node.
 fn endpoint(store: &Arc<IdentityStore>) -> Result<(MeshEndpoint, Offers), String> {
     let options = MeshOptions {
-        address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        address: any_address(),
         node: NodeFacts {
             identity: store.own().identity.clone(),
             build: env!("CARGO_PKG_VERSION").to_owned(),

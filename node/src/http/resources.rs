@@ -112,6 +112,10 @@ async fn plugin(
 
 async fn status(state: web::Data<ApiState>, request: HttpRequest) -> HttpResponse {
     let mut status = state.view.status();
+    if let Value::Object(status) = &mut status {
+        // Above a site most of them are polled elsewhere; the list has them all.
+        status.insert("resources".to_owned(), json!(state.view.resources().len()));
+    }
     if let (Some(own), Value::Object(status)) = (Caller::filter_of(&request), &mut status) {
         // Counts of the whole node would tell of what lies outside the filter.
         status.retain(|key, _| STATUS_OF_ALL.contains(&key.as_str()));

@@ -13,7 +13,6 @@ use std::time::Duration;
 use ocelli_model::clock::{Clock, Monotonic};
 use parking_lot::Mutex;
 use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime, VarInt};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
@@ -26,6 +25,7 @@ use super::link::{LinkCore, QuicLink};
 use super::reception::{Offer, Reception};
 use super::shares::Shares;
 use super::signing::{SigningDoor, Signings};
+use super::socket::{bind, reaches};
 use super::transport::{
     RESET_KEY_BYTES, TlsError, accepted, client_config, endpoint_config, server_config,
 };
@@ -34,9 +34,6 @@ use crate::identity::{IdentityStore, PeerIdentity, SERVER_NAME};
 use crate::link::close::{CloseCode, Closed};
 use crate::link::limits::{BudgetError, HANDSHAKE_MAX, LinkBudget, OFFERS_MAX};
 use crate::link::waiting::within;
-
-/// What the kernel is asked to hold of arriving packets: a burst of the largest window.
-const SOCKET_RECEIVE_BYTES: usize = 4 << 20;
 
 /// Least time between two lines about nodes that found no place.
 const TELL_FULL_EVERY: Duration = Duration::from_secs(60);
@@ -89,6 +86,17 @@ pub enum DialError {
         /// What QUIC says.
         source: quinn::ConnectError,
     },
+    /// The node's socket is of the other family of addresses.
+    #[error(
+        "cannot dial {address} from {local}, which reaches one family of addresses only; listen on \
+         [::] (listen.quic), or dial an address of its own family"
+    )]
+    Family {
+        /// Where.
+        address: SocketAddr,
+        /// Where this node listens.
+        local: SocketAddr,
+    },
     /// The TLS configuration.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -123,7 +131,9 @@ impl DialError {
     pub const fn is_refusal(&self) -> bool {
         match self {
             Self::Handshake { .. } | Self::Greet { .. } => true,
-            Self::Address { .. } | Self::Tls(_) | Self::Timeout { .. } => false,
+            Self::Address { .. } | Self::Family { .. } | Self::Tls(_) | Self::Timeout { .. } => {
+                false
+            }
         }
     }
 }
@@ -224,6 +234,11 @@ impl MeshEndpoint {
         facts: DialFacts,
     ) -> Result<Arc<QuicLink>, DialError> {
         let core = &self.core;
+        if let Ok(local) = self.local_address()
+            && !reaches(local, address)
+        {
+            return Err(DialError::Family { address, local });
+        }
         let share = core.shares.take();
         let config = client_config(tls, share.window())?;
         let connecting = core.endpoint.connect_with(config, address, SERVER_NAME);
@@ -339,7 +354,7 @@ impl DialError {
         match self {
             Self::Timeout { .. } | Self::Handshake { .. } => true,
             Self::Greet { source, .. } => source.is_transient(),
-            Self::Address { .. } | Self::Tls(_) => false,
+            Self::Address { .. } | Self::Family { .. } | Self::Tls(_) => false,
         }
     }
 }
@@ -359,22 +374,6 @@ impl LinkList {
         let live = links.values().filter_map(Weak::upgrade);
         live.filter(|link| link.inbox.ended().is_none()).collect()
     }
-}
-
-fn bind(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    // The kernel gives what its own limit allows.
-    socket.set_recv_buffer_size(SOCKET_RECEIVE_BYTES)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
 }
 
 // === Those who dial in ===

@@ -1,6 +1,7 @@
 //! Proof of links over QUIC: what the contract says, over real sockets on loopback.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -625,4 +626,42 @@ async fn coverage_of_ten_thousand_streams_crosses_in_pieces() {
     };
     let ((), told) = tokio::join!(send, receive);
     assert!(told == streams);
+}
+
+#[tokio::test]
+async fn a_node_that_listens_nowhere_in_particular_dials_both_families_of_addresses() {
+    let authority = Authority::new();
+    let card = |uri: &str| authority.issue(uri);
+    let anywhere = Wanted {
+        address: any_address(),
+        ..Wanted::default()
+    };
+    let is_dual = anywhere.address.is_ipv6();
+    let site = Node::open(card("ocelli://mesh/site/dc1/a"), anywhere);
+    let mut reached = 0;
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let address: SocketAddr = address.parse().unwrap();
+        if address.is_ipv6() && !is_dual {
+            eprintln!("SKIPPED: IPv6 is not available here");
+            continue;
+        }
+        let wanted = Wanted {
+            address,
+            ..Wanted::default()
+        };
+        let mut region = Node::open(card("ocelli://mesh/region/emea/b"), wanted);
+        let at = region.address;
+        let (dialled, _) = tokio::join!(site.dial(at), region.welcome());
+        dialled.unwrap_or_else(|error| panic!("{at}: {error}"));
+        reached += 1;
+    }
+    assert_eq!(reached, 1 + usize::from(is_dual));
+    let narrow = Node::open(card("ocelli://mesh/site/dc2/a"), Wanted::default());
+    let error = narrow.dial("[::1]:9".parse().unwrap()).await.err().unwrap();
+    let text = error.to_string();
+    assert!(matches!(error, DialError::Family { .. }), "{text}");
+    assert!(
+        text.contains("listen on [::]") && !error.is_transient(),
+        "{text}"
+    );
 }

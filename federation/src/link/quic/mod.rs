@@ -18,6 +18,7 @@ mod reception;
 mod request;
 mod shares;
 mod signing;
+mod socket;
 mod streams;
 mod transport;
 mod turned_away;
@@ -31,6 +32,7 @@ pub use link::QuicLink;
 pub use reception::{Offer, WelcomeFacts};
 pub use request::{IncomingRequest, Piece, RequestError, RequestLimits, RequestStream};
 pub use signing::{SigningOffer, Signings};
+pub use socket::any_address;
 pub use transport::{RESET_KEY_BYTES, TlsError, reset_key_of};
 pub use turned_away::TurnedAwaySink;
 
