@@ -14,7 +14,7 @@ use crate::harness::http::Client;
 /// Who wrote a record, and which of theirs it is.
 pub type Key = (String, u64);
 
-/// Lines by key, each without `backfill`: that says how it came, not what it is.
+/// Lines by key, each without `backfill` and `fill`: these say how it came, not what it is.
 pub type Contents = BTreeMap<Key, String>;
 
 /// One line of a record.
@@ -24,6 +24,8 @@ pub struct RecordLine {
     pub key: Key,
     /// Whether it came beside the live ones.
     pub is_backfill: bool,
+    /// Whether it came in the order of neither lane.
+    pub is_fill: bool,
     /// When it was measured, where it says so.
     pub time_ms: Option<i64>,
     /// What it says, without how it came.
@@ -40,7 +42,10 @@ impl RecordLine {
             key: (origin, record["seq"].as_u64()?),
             is_backfill: record["backfill"].as_bool()?,
             time_ms: record["time_ms"].as_i64(),
-            content: line.replacen("\"backfill\":true", "\"backfill\":false", 1),
+            is_fill: record["fill"] == true,
+            content: line
+                .replacen("\"backfill\":true", "\"backfill\":false", 1)
+                .replacen(",\"fill\":true", "", 1),
         })
     }
 }
@@ -121,10 +126,10 @@ impl RecordLines {
     }
 
     /// # Panics
-    /// Unless each delivery lane of an origin ascends.
+    /// Unless each delivery lane of an origin ascends; fills, which several paths make, are in none.
     pub fn assert_in_order(&self) {
         let mut highest: BTreeMap<(&str, bool), u64> = BTreeMap::new();
-        for line in &self.lines {
+        for line in self.lines.iter().filter(|line| !line.is_fill) {
             let (origin, seq) = &line.key;
             let before = highest.insert((origin, line.is_backfill), *seq);
             assert!(

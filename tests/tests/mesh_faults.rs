@@ -119,6 +119,8 @@ impl Bed {
         self.catch_up();
         let at_top = RecordLines::read(&self.node(GLOBAL).client);
         at_top.assert_in_order();
+        let fill = at_top.lines.iter().find(|line| line.is_fill);
+        assert_eq!(fill, None, "one path makes no fills");
         assert_holds_all(&self.shown, &at_top.contents());
         let ledger = Ledger::read(&self.node(GLOBAL).client, "interfaces");
         ledger.pairs.values().for_each(|pair| pair.assert_tiles());
