@@ -209,6 +209,19 @@ impl CursorStore {
             .unwrap_or_default()
     }
 
+    /// What fills skips came: no reader has taken it, although all passed its seqs. So retention
+    /// keeps it for those who are away, and they begin with it.
+    pub(crate) fn reopen(&self, stream: StreamId, brought: &SeqRanges) {
+        let mut inner = self.0.lock();
+        let inner = &mut *inner;
+        for state in inner.cursors.values_mut() {
+            if let Some(taken) = state.taken.get_mut(&stream) {
+                *taken = taken.without(brought);
+                inner.is_dirty = true;
+            }
+        }
+    }
+
     /// Ends a cursor; `false` if there is none of that name.
     pub fn forget(&self, name: &str) -> bool {
         let mut inner = self.0.lock();

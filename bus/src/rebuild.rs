@@ -65,6 +65,11 @@ pub(crate) fn run(shared: &Shared) -> io::Result<u64> {
             // Which holes there were as it came is not known any more.
             let is_ahead = block.header().stream.origin != shared.origin;
             shared.views.apply(block, is_ahead, &shared.counters);
+            // Cursors may have been saved before it came; what was taken since comes again.
+            if block.is_fill() {
+                let stream = block.header().stream;
+                shared.cursors.reopen(stream, &block.brought());
+            }
         }
         if chunk.next <= position {
             break;

@@ -6,7 +6,7 @@
 //! a later segment holds again (after a failed fsync) ends the earlier one.
 //! Cost: a footer a segment, and one scan of each segment that was open: one, as a rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::disk::{Disk, read_at};
 use crate::log::{LogMap, SegmentMeta};
 use crate::record::{OriginId, Seq, StreamId};
 use crate::segment::SegmentNumber;
-use crate::segment::header::HeaderError;
+use crate::segment::header::{HeaderError, SegmentHeader};
 use crate::segment::scan::{ScanError, Scanned, Tail, read_sealed, scan};
 use crate::thin::bytes_on_disk;
 use crate::writer::segment_file::SegmentFile;
@@ -93,6 +93,8 @@ pub(crate) struct Recovery<'a> {
     report: RecoveryReport,
     /// Lowest seq of own streams in later segments.
     superseded: BTreeMap<StreamId, Seq>,
+    /// Foreign blocks of later segments that were scanned, each with the checksum of all of it.
+    later: BTreeSet<(StreamId, Seq, u32)>,
     /// Lowest seq that each own stream has in any segment.
     own: BTreeMap<StreamId, Seq>,
 }
@@ -115,6 +117,7 @@ impl<'a> Recovery<'a> {
             },
             report: RecoveryReport::default(),
             superseded: BTreeMap::new(),
+            later: BTreeSet::new(),
             own: BTreeMap::new(),
         };
         let mut files = recovery.files()?;
@@ -196,13 +199,27 @@ impl<'a> Recovery<'a> {
             return Ok(sealed);
         }
         self.report.segments_scanned += 1;
-        let writer = crate::segment::scan::read_header(file)?.writer;
-        let superseded = &self.superseded;
-        scan(file, limit, &mut |block| {
+        let SegmentHeader { writer, number, .. } = crate::segment::scan::read_header(file)?;
+        // Definitions that were carried there may stand in their segment still.
+        let may_repeat = limit.is_none() && number.0 > 0;
+        let (superseded, later) = (&self.superseded, &self.later);
+        let mut here = Vec::new();
+        let scanned = scan(file, limit, &mut |block| {
             let header = block.header();
-            let again = superseded.get(&header.stream);
-            header.stream.origin != writer || again.is_none_or(|seq| header.last_seq() < *seq)
-        })
+            if header.stream.origin == writer {
+                let again = superseded.get(&header.stream);
+                return again.is_none_or(|seq| header.last_seq() < *seq);
+            }
+            let content = crc32c::crc32c(block.bytes());
+            let name = (header.stream, header.first_seq, content);
+            // After a failed fsync the window was written again, and the header between that would
+            // say so may be lost too. A block is written twice for no other reason.
+            let is_again = may_repeat && later.contains(&name);
+            here.push(name);
+            !is_again
+        });
+        self.later.extend(here);
+        scanned
     }
 
     /// Takes a segment into the map; what is behind its valid part goes aside.

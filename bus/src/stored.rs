@@ -180,6 +180,13 @@ impl StoredBlock {
         skipped
     }
 
+    /// The seqs whose entries it brings.
+    pub(crate) fn brought(&self) -> SeqRanges {
+        let mut all = SeqRanges::default();
+        all.insert(self.range());
+        all.without(&self.skipped())
+    }
+
     /// The seqs of its entries.
     #[must_use]
     pub fn range(&self) -> SeqRange {

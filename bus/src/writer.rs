@@ -399,6 +399,10 @@ impl Writer {
             Counters::add(&counters.block_bytes, block.bytes().len() as u64);
             let is_ahead = self.foreign.has_hole_before(block);
             self.shared.views.apply(block, is_ahead, counters);
+            if block.is_fill() {
+                let stream = block.header().stream;
+                self.shared.cursors.reopen(stream, &block.brought());
+            }
         }
         self.shared.log.publish(&blocks);
         for (block, (answer, _room)) in blocks.iter().zip(answers) {

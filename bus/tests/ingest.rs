@@ -442,6 +442,43 @@ fn after_a_failed_fsync_foreign_blocks_are_written_again_byte_for_byte() {
 }
 
 #[test]
+fn a_window_written_twice_around_a_lost_header_is_held_once() {
+    let (root, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let disk = FaultyDisk::default();
+    let faults = Arc::clone(&disk.0);
+    runtime().block_on(async {
+        let origin = origin(9).await;
+        let (bus, ..) = open_on(root.path(), small_options(), Arc::new(disk));
+        ingest_definitions(&bus, &origin).await;
+        let (before, window) = origin.data.split_at(4);
+        for bytes in before {
+            ingest(&bus, bytes, false).await.unwrap();
+        }
+        // The window goes to three segments: two whose fsync fails, one that holds.
+        faults.failures_left.store(2, Ordering::SeqCst);
+        faults.syncs_left.store(0, Ordering::SeqCst);
+        for bytes in window {
+            ingest(&bus, bytes, false).await.unwrap();
+        }
+        assert_eq!(bus.statistics().commit_failures, 2);
+        support::copy(root.path(), crashed.path());
+        // The power goes: of the second segment nothing had reached the disk.
+        let folder = crashed.path().join("bus/segments");
+        let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+        names.sort_by_key(|name| name.as_ref().unwrap().file_name());
+        let second = names[1].as_ref().unwrap().path();
+        let bytes = std::fs::metadata(&second).unwrap().len();
+        std::fs::write(&second, vec![0; usize::try_from(bytes).unwrap()]).unwrap();
+        let (bus, report) = open(crashed.path(), small_options());
+        let stored = all_blocks(&bus).await;
+        let found: Vec<_> = stored.iter().map(|block| block.bytes()).collect();
+        let expected: Vec<_> = origin.definitions.iter().chain(&origin.data).collect();
+        assert_eq!(found, expected, "{report:?}");
+        assert_eq!(report.moved_aside.len(), 1, "{report:?}");
+    });
+}
+
+#[test]
 fn what_a_failing_disk_refused_is_taken_when_it_is_offered_again() {
     let root = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();

@@ -17,6 +17,7 @@ use ocelli_bus::{
     BlockDelivery, Bus, Committed, Delivery, ForeignBlock, HeadMark, ReadFrom, Reader,
     ReaderOptions, SeqRange, SeqRanges, StoredBlock,
 };
+use ocelli_model::clock::WallMs;
 use support::{events, open, quick_dir, runtime, small_options};
 
 /// Seqs of a block.
@@ -172,6 +173,43 @@ fn another_path_fills_what_was_withheld_once_and_a_reader_that_passed_it_gets_it
                 cut(&origin.blocks[2])
             ]
         );
+    });
+}
+
+#[test]
+fn a_durable_cursor_that_passed_a_skip_opens_again_for_what_fills_it() {
+    runtime().block_on(async {
+        let origin = origin(3).await;
+        let root = tempfile::tempdir().unwrap();
+        let brought = SeqRanges::from(vec![(7, 8), (10, 11)]);
+        let passed = SeqRanges::up_to(Seq(18));
+        let check = async |bus: &Bus| {
+            let taken = bus.cursors().list().remove(0).taken;
+            assert_eq!(taken[&origin.data], passed.without(&brought));
+            // It was away as the fill came, and begins with it.
+            let options = ReaderOptions::from(ReadFrom::Taken(taken));
+            let mut reader = bus.reader(options).unwrap();
+            assert_eq!(seqs(&mut reader).await, [7, 8, 10, 11]);
+        };
+        let (bus, _) = open(root.path(), small_options());
+        for block in &origin.blocks {
+            ingest(&bus, &cut(block, &[1, 2]), false).await;
+        }
+        let cursor = bus.cursors().open("above", "uplink", WallMs(0)).unwrap();
+        passed
+            .iter()
+            .for_each(|range| cursor.advance(origin.data, range, WallMs(0)));
+        bus.tend().await.unwrap();
+        ingest(&bus, &origin.blocks[1], true).await;
+        check(&bus).await;
+        // Killed before the cursor was saved again.
+        let copy = tempfile::tempdir().unwrap();
+        support::copy(root.path(), copy.path());
+        check(&open(copy.path(), small_options()).0).await;
+        brought
+            .iter()
+            .for_each(|range| cursor.advance(origin.data, range, WallMs(0)));
+        assert_eq!(cursor.taken()[&origin.data], passed);
     });
 }
 

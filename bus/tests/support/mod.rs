@@ -56,6 +56,19 @@ pub fn quick_dir() -> tempfile::TempDir {
         .unwrap()
 }
 
+/// What a kill at this moment leaves of a data directory, at another place.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy(&source, &target),
+            kind if kind.is_file() => drop(std::fs::copy(source, target).unwrap()),
+            _ => {}
+        }
+    }
+}
+
 /// A runtime for one test.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
