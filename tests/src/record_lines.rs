@@ -126,7 +126,7 @@ impl RecordLines {
     }
 
     /// # Panics
-    /// Unless each delivery lane of an origin ascends; fills, which several paths make, are in none.
+    /// Unless each delivery lane of an origin ascends; fills, made by several paths, are in none.
     pub fn assert_in_order(&self) {
         let mut highest: BTreeMap<(&str, bool), u64> = BTreeMap::new();
         for line in self.lines.iter().filter(|line| !line.is_fill) {
