@@ -244,6 +244,16 @@ events! {
     CapacityReturned "capacity_returned" Info of(reader)
         { reader: String }
         "the disk has room again for what {reader} has yet to take";
+    /// A reader has stood still for so long that it will soon hold no segments any more.
+    CursorIdle "cursor_idle" Warning of(reader)
+        { reader: String, idle_s: u64, left_s: u64 }
+        "{reader} has taken nothing for {idle_s} s; in {left_s} s it holds no segments any more \
+         (bus.cursor_idle_max): bring it back, or end it by `ocelli cursors forget`";
+    /// A reader has stood still for too long.
+    CursorReleased "cursor_released" Warning of(reader)
+        { reader: String, idle_s: u64 }
+        "{reader} has taken nothing for {idle_s} s, beyond bus.cursor_idle_max, and holds no \
+         segments any more: retention may take what it has not got";
     /// The certificate of the node ends soon.
     CertificateEnds "certificate_ends" Warning
         { days: u64, not_after: String }

@@ -6,12 +6,14 @@
 //! [`NodeOutlook`]. Pure: rates come from what is held, or from what came since the start while too
 //! little is held to tell.
 
+mod idle;
 mod warning;
 
 use std::time::Duration;
 
 use ocelli_model::clock::WallMs;
 
+pub use idle::{IdleNews, IdleWatch, holds};
 pub use warning::{Backlog, CapacityNews, CapacityWatch, Room, WARN_BEFORE, loss_in};
 
 /// A shorter span of held data says little about a day.

@@ -185,6 +185,37 @@ fn config_check_opens_secrets_when_asked() {
     );
 }
 
+#[test]
+fn check_show_and_diff_take_a_configuration_in_one_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.toml");
+    std::fs::write(&path, "[node]\nname = \"n7\"\n").unwrap();
+    let path = path.to_str().unwrap();
+    for command in ["check", "show", "diff"] {
+        let more: &[&str] = if command == "diff" {
+            &["--against", path]
+        } else {
+            &[]
+        };
+        let run = |given: &[&str]| ocelli(&[&["config", command], given, more].concat());
+        for given in [
+            &[path][..],
+            &["--config", path],
+            &[path, "--set", "node.name=n8"],
+        ] {
+            let (code, _, stderr) = run(given);
+            assert_eq!(code, 0, "{command} {given:?}: {stderr}");
+        }
+        let (code, _, stderr) = run(&[path, "--config", path]);
+        assert!(code == 2 && stderr.contains("cannot be used"), "{stderr}");
+        let (code, help, _) = ocelli(&["config", command, "--help"]);
+        let example = format!("ocelli config {command} ocelli.toml");
+        assert!(code == 0 && help.contains(&example), "{help}");
+    }
+    let (code, stdout, _) = ocelli(&["config", "show", path, "--set", "node.name=n8"]);
+    assert!(code == 0 && stdout.contains("n8"), "{stdout}");
+}
+
 const RESOURCES: &str = "\
 [[discovery]]
 name = \"by-hand\"

@@ -47,6 +47,7 @@ mod standing;
 mod subscribe;
 pub mod tls;
 mod uplink;
+mod value_key;
 pub mod view;
 
 use crate::control::Control;

@@ -216,12 +216,6 @@ async fn reload(
         }) => loaded,
         Err(failure) => return Err(refused(failure.to_string())),
     };
-    if !loaded.parked.is_empty() {
-        // A start may leave a bad item out; a reload would take away what runs.
-        let problems = loaded.parked.iter().flat_map(|item| &item.problems);
-        let problems: Vec<String> = problems.map(ToString::to_string).collect();
-        return Err(refused(problems.join("\n\n")));
-    }
     if is_dry_run {
         return node.preview(&loaded);
     }

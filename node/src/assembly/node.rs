@@ -23,7 +23,7 @@ use ocelli_bus::{
     Bus, BusOptions, ForsakeError, OpenError, OriginDescription, OriginShare, RecoveryReport,
     forsake_origin,
 };
-use ocelli_config::{Config, Loaded, Sources, write_last_good};
+use ocelli_config::{Config, Loaded, Parked, Sources, write_last_good};
 use ocelli_federation::membership::JoinState;
 use ocelli_model::clock::{Clock, Rng};
 use ocelli_model::resource::{ResourceError, ResourceId};
@@ -36,7 +36,7 @@ use super::joining::Joining;
 use super::mesh::{MeshIdentity, MeshIdentityError};
 use super::notices;
 use super::origins::Origins;
-use super::site::{Assembled, Counters, assemble, refused_items};
+use super::site::{Counters, assemble, refused_items};
 use super::view::AssembledView;
 use crate::clock::RealClock;
 use crate::control::{Control, ControlRequest};
@@ -117,6 +117,8 @@ pub struct Node {
     address: SocketAddr,
     pub(super) site: Arc<ArcSwap<Site>>,
     pub(super) parked: Arc<ArcSwap<BTreeMap<String, String>>>,
+    /// Those of them that the configuration itself left out.
+    pub(super) refused: Vec<Parked>,
     /// Polling plugins whose last change failed its trial, and why.
     pub(super) rolled_back: Arc<ArcSwap<BTreeMap<String, String>>>,
     pub(super) counters: Counters,
@@ -141,10 +143,9 @@ impl Node {
         let recalled = recall(&bus, former_of(&report, &bus)).await?;
         let catalog = Arc::new(LoneCatalog::open(&data_dir, &*clock)?);
         let mut counters = Counters::new();
-        let Assembled { site, mut parked } =
-            assemble(config, &sources, directory.clone(), &mut counters)?;
+        let assembled = assemble(config, &sources, directory.clone(), &mut counters)?;
+        let (site, mut parked) = (Arc::new(assembled.site), assembled.parked);
         parked.extend(refused_items(&refused));
-        let site = Arc::new(site);
         let runtime = Runtime::start(RuntimeParts {
             clock: Arc::clone(&clock),
             rng: Arc::new(rng),
@@ -193,6 +194,7 @@ impl Node {
             address,
             site,
             parked,
+            refused,
             rolled_back,
             counters,
             directory,

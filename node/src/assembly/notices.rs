@@ -16,7 +16,7 @@ use ocelli_model::event::Event;
 use tokio::sync::watch;
 
 use super::node::options_of;
-use crate::capacity::{Backlog, CapacityNews, CapacityWatch, Limits, Room};
+use crate::capacity::{Backlog, CapacityNews, CapacityWatch, IdleNews, IdleWatch, Limits, Room};
 
 /// Between two looks at how much readers have yet to take.
 const CAPACITY_EVERY: Duration = Duration::from_secs(60);
@@ -69,14 +69,15 @@ pub(super) fn tell_parked(events: &Reporter, before: &Parked, now: &Parked) {
     }
 }
 
-/// Tells a day before retention begins to take what a reader has not got; for as long as the bus is
-/// open. `limits` are those of the configuration in force.
+/// Tells a day before retention begins to take what a reader has not got, and of readers that
+/// stand still for so long that they let go of it; for as long as the bus is open. `limits` are
+/// those of the configuration in force.
 async fn watch_capacity(
     bus: Weak<Bus>,
     limits: impl Fn() -> Limits,
     (events, clock): (Reporter, Arc<dyn Clock>),
 ) {
-    let mut watch = CapacityWatch::default();
+    let (mut watch, mut idle) = (CapacityWatch::default(), IdleWatch::default());
     loop {
         clock
             .sleep_until(clock.monotonic().after(CAPACITY_EVERY))
@@ -84,6 +85,19 @@ async fn watch_capacity(
         let Some(bus) = bus.upgrade() else { return };
         let (backlogs, room) = capacity_of(&bus, limits(), clock.wall());
         drop(bus);
+        for news in idle.on(&backlogs, room.idle_max) {
+            events.report(match news {
+                IdleNews::Near { reader, idle, left } => Event::CursorIdle {
+                    reader,
+                    idle_s: idle.as_secs(),
+                    left_s: left.as_secs(),
+                },
+                IdleNews::Released { reader, idle } => Event::CursorReleased {
+                    reader,
+                    idle_s: idle.as_secs(),
+                },
+            });
+        }
         for news in watch.on(&backlogs, room, clock.monotonic()) {
             events.report(match news {
                 CapacityNews::Low { reader, left } => Event::CapacityLow {

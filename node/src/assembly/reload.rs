@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use ocelli_actors::{ProbeOrder, ResourcePlan, Site};
-use ocelli_config::{Change, Difference, Loaded, difference};
+use ocelli_config::{Change, Difference, Loaded, Parked, difference};
 use ocelli_model::clock::Clock as _;
 use ocelli_model::gap::{GapCause, GapKind};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use super::node::{Node, NodeError, keep_last_good};
 use super::notices;
-use super::site::{Assembled, Counters, assemble};
+use super::site::{Assembled, Counters, assemble, refused_items};
 use crate::clock::RealClock;
 
 /// A trial takes this long at most; a device that was fine answers within seconds.
@@ -91,6 +91,8 @@ impl ReloadReport {
 
     fn of(changes: &Difference, loaded: &Loaded) -> Self {
         let warnings = loaded.warnings.iter().map(ToString::to_string);
+        let parked = loaded.parked.iter().map(ToString::to_string);
+        let warnings = warnings.chain(parked);
         Self {
             changes: changes.changes.iter().map(ToString::to_string).collect(),
             needs_restart: changes.needs_restart().map(str::to_owned).collect(),
@@ -110,20 +112,28 @@ impl Node {
         let changes = difference(&before.config, &loaded.config);
         let (config, directory) = (loaded.config.clone(), self.directory.clone());
         let assembled = assemble(config, &loaded.sources, directory, &mut Counters::new());
-        self.refuse_new(&assembled.map_err(NodeError::from)?.parked)?;
+        let parked = assembled.map_err(NodeError::from)?.parked;
+        self.refuse_new(&parked, &loaded.parked)?;
         Ok(ReloadReport::of(&changes, loaded))
     }
 
     /// A reload is whole or not at all: what is parked already may stay so, but nothing that runs
-    /// or is new is left out.
-    fn refuse_new(&self, parked: &BTreeMap<String, String>) -> Result<(), ReloadError> {
+    /// or is new is left out. `refused` are the items that the configuration itself left out.
+    fn refuse_new(
+        &self,
+        parked: &BTreeMap<String, String>,
+        refused: &[Parked],
+    ) -> Result<(), ReloadError> {
         let known = self.parked.load();
         let new = parked.iter().filter(|(id, _)| !known.contains_key(*id));
-        let new: Vec<String> = new.map(|(id, reason)| format!("{id}: {reason}")).collect();
+        let mut new: Vec<String> = new.map(|(id, reason)| format!("{id}: {reason}")).collect();
+        let broken = newly_refused(&self.refused, refused);
+        let problems = broken.into_iter().flat_map(|item| &item.problems);
+        new.extend(problems.map(ToString::to_string));
         match new.is_empty() {
             true => Ok(()),
             false => Err(ReloadError::Configuration {
-                text: new.join("\n"),
+                text: new.join("\n\n"),
             }),
         }
     }
@@ -137,13 +147,17 @@ impl Node {
         let changes = difference(&before.config, &loaded.config);
         let mut report = ReloadReport::of(&changes, &loaded);
         let Loaded {
-            config, sources, ..
+            config,
+            sources,
+            parked: refused,
+            ..
         } = loaded;
         let data_dir = config.node.data_dir.clone();
         let directory = self.directory.clone();
         let assembled = assemble(config.clone(), &sources, directory, &mut self.counters);
-        let Assembled { site, parked } = assembled.map_err(NodeError::from)?;
-        self.refuse_new(&parked)?;
+        let Assembled { site, mut parked } = assembled.map_err(NodeError::from)?;
+        self.refuse_new(&parked, &refused)?;
+        parked.extend(refused_items(&refused));
         self.identity.reload(&config).map_err(NodeError::from)?;
         if let Some(joining) = &mut self.joining {
             joining.follow(&config).map_err(NodeError::from)?;
@@ -168,6 +182,7 @@ impl Node {
             federation.follow(&site.config).await;
         }
         self.site.store(site);
+        self.refused = refused;
         let before = self.parked.swap(Arc::new(parked));
         notices::tell_parked(&self.runtime.events(), &before, &self.parked.load());
         self.rolled_back.store(Arc::new(failed));
@@ -227,6 +242,22 @@ impl Node {
     }
 }
 
+/// Items that are left out now and were not before. One without a name is known by what is wrong
+/// with it: its number and its place change with what stands before it.
+fn newly_refused<'a>(before: &[Parked], now: &'a [Parked]) -> Vec<&'a Parked> {
+    let key = |item: &Parked| {
+        let reasons = item.problems.iter().map(|problem| problem.reason.as_str());
+        let name = item.name.clone().ok_or_else(|| reasons.collect::<String>());
+        (item.section.clone(), name)
+    };
+    let mut known: Vec<_> = before.iter().map(key).collect();
+    let is_new = |item: &&Parked| {
+        let found = known.iter().position(|known| *known == key(item));
+        found.map(|found| known.swap_remove(found)).is_none()
+    };
+    now.iter().filter(is_new).collect()
+}
+
 /// Polling plugins that do something else than before although their section may say the same:
 /// another text of their profile.
 fn redone_pollings(new: &Site, before: &Site) -> BTreeSet<String> {
@@ -256,4 +287,47 @@ fn changed_pollings(new: &Site, changes: &Difference) -> BTreeSet<String> {
     let names = new.pollings.iter().map(|polling| &*polling.instance.name);
     let changed = names.filter(|name| is_changed(name));
     changed.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ocelli_config::{LoadOptions, Source, Sources, load};
+
+    use super::*;
+
+    fn parked(text: &str) -> Vec<Parked> {
+        let mut sources = Sources::new();
+        sources.push(Source::file("/etc/ocelli/a.toml", text.to_owned()));
+        let options = LoadOptions {
+            hostname: "n1",
+            is_strict: false,
+        };
+        load(sources, options).unwrap().parked
+    }
+
+    #[test]
+    fn only_an_item_that_was_not_left_out_before_is_newly_refused() {
+        const NAMED: &str = "[[polling]]\nname = \"a\"\nkind = \"telepathy\"\n";
+        const OTHER: &str = "[[polling]]\nname = \"b\"\nkind = \"telepathy\"\n";
+        const NAMELESS: &str = "[[credentials.snmp]]\nversion = \"9\"\n";
+        let check = |before: &[&str], now: &[&str], expected: usize| {
+            let (old, new) = (parked(&before.concat()), parked(&now.concat()));
+            assert_eq!((old.len(), new.len()), (before.len(), now.len()));
+            assert_eq!(
+                newly_refused(&old, &new).len(),
+                expected,
+                "{before:?} {now:?}"
+            );
+        };
+        check(&[], &[], 0);
+        check(&[NAMED, NAMELESS], &[NAMED, NAMELESS], 0);
+        // Their places and numbers change.
+        check(&[NAMED, NAMELESS], &[NAMELESS, NAMED], 0);
+        check(&[NAMED, NAMELESS], &[NAMELESS], 0);
+        check(&[NAMED], &[NAMED, OTHER], 1);
+        check(&[NAMED], &[OTHER], 1);
+        // The same mistake in one more item without a name.
+        check(&[NAMELESS], &[NAMELESS, NAMELESS], 1);
+        check(&[], &[NAMED, OTHER, NAMELESS], 3);
+    }
 }

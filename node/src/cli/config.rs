@@ -13,9 +13,7 @@ use ocelli_config::{
 use serde_json::{Value, json};
 
 use super::config_plugins::{PluginFault, plugin_faults};
-use super::config_source::{
-    CONFIG_PATH_DEFAULT, ConfigOptions, OverrideOptions, host_name, invalid_failure, read_failure,
-};
+use super::config_source::{ConfigOptions, GivenConfig, host_name, invalid_failure, read_failure};
 use super::exit::{Exit, Failure};
 use super::output::{Column, Format, Listing, OutputOptions, Streams, column};
 use crate::cli::config_resource;
@@ -47,22 +45,21 @@ Examples:
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
-  ocelli config show --config ocelli.toml
-  ocelli config show --resource switch1 -o json  what applies to one resource, and why";
+  ocelli config show ocelli.toml
+  ocelli config show ocelli.toml --resource switch1 -o json
+                                                 what applies to one resource, and why
+  ocelli config show --set node.name=x           of $OCELLI_CONFIG or /etc/ocelli/ocelli.toml";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
-  ocelli config diff --config ocelli.toml        against the last one that ran
-  ocelli config diff --config new.toml --against old.toml";
+  ocelli config diff ocelli.toml                 against the last one that ran
+  ocelli config diff new.toml --against old.toml";
 
 /// Arguments of `config check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
-    /// A TOML file or a directory of them.
-    #[arg(env = "OCELLI_CONFIG", default_value = CONFIG_PATH_DEFAULT)]
-    path: PathBuf,
     #[command(flatten)]
-    overrides: OverrideOptions,
+    config: GivenConfig,
     /// Also open each secret.
     #[arg(long)]
     secrets: bool,
@@ -74,7 +71,7 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
-    config: ConfigOptions,
+    config: GivenConfig,
     /// A resource of the configured discoveries: its id, site/id, endpoint or full identity.
     #[arg(long, value_name = "RESOURCE")]
     resource: Option<String>,
@@ -86,7 +83,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct DiffArgs {
     #[command(flatten)]
-    config: ConfigOptions,
+    config: GivenConfig,
     /// What to compare with. Default: the copy of the last one that ran, in the data directory.
     #[arg(long, value_name = "PATH")]
     against: Option<PathBuf>,
@@ -136,21 +133,21 @@ const FINDING_COLUMNS: &[Column] = &[
 ];
 
 fn check(args: &CheckArgs, streams: &mut Streams) -> Result<Exit, Failure> {
-    let sources = read_path(&args.path).map_err(|error| read_failure(&error))?;
-    let sources = args.overrides.lay_over(sources)?;
+    let given = args.config.clone().options();
+    let sources = given.sources()?;
     let mut findings = Findings::default();
     let mut summary = String::new();
-    match load(sources, args.overrides.load_options(&host_name())) {
+    match load(sources, given.overrides.load_options(&host_name())) {
         Err(invalid) => findings.errors = invalid.problems,
         Ok(loaded) => {
-            summary = summary_of(&loaded, &args.path);
+            summary = summary_of(&loaded, &given.config);
             findings.errors = loaded
                 .parked
                 .iter()
                 .flat_map(|item| item.problems.clone())
                 .collect();
             findings.warnings.clone_from(&loaded.warnings);
-            findings.plugins = plugin_faults(&loaded, directory_of(&args.path));
+            findings.plugins = plugin_faults(&loaded, directory_of(&given.config));
             if args.secrets {
                 let opened = open_credentials(&loaded.config, &process_secrets());
                 let failed = opened.failed.into_iter();
@@ -255,7 +252,7 @@ const VALUE_COLUMNS: &[Column] = &[
 ];
 
 fn show_values(args: &ShowArgs, streams: &mut Streams) -> Result<Exit, Failure> {
-    let loaded = args.config.load()?;
+    let loaded = args.config.clone().options().load()?;
     let items = match &args.resource {
         None => all_values(&loaded),
         Some(name) => config_resource::effective_values(&loaded, name)?,
@@ -294,14 +291,15 @@ pub(crate) fn value_item(key: &str, value: &str, place: Option<&Place>) -> Value
 // === diff ===
 
 fn diff(args: &DiffArgs, streams: &mut Streams) -> Result<Exit, Failure> {
-    let new = args.config.load()?;
-    let options = args.config.overrides.load_options(&new.config.node.name);
+    let given = args.config.clone().options();
+    let new = given.load()?;
+    let options = given.overrides.load_options(&new.config.node.name);
     let old = match &args.against {
         Some(path) => {
             let sources = read_path(path).map_err(|error| read_failure(&error))?;
             load(sources, options).map_err(|error| invalid_failure(&error))?
         }
-        None => last_good(&args.config, options)?,
+        None => last_good(&given, options)?,
     };
     let told = difference(&old.config, &new.config);
     let items: Vec<Value> = told

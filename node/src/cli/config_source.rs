@@ -27,6 +27,33 @@ pub struct ConfigOptions {
     pub overrides: OverrideOptions,
 }
 
+/// A configuration that is looked at: `check`, `show` and `diff` take it in one way.
+#[derive(Debug, Clone, clap::Args)]
+pub struct GivenConfig {
+    /// Configuration: a TOML file, or a directory whose *.toml are read in name order. Default:
+    /// $OCELLI_CONFIG, else /etc/ocelli/ocelli.toml.
+    #[arg(value_name = "PATH")]
+    path: Option<PathBuf>,
+    /// The same as PATH.
+    #[arg(long, value_name = "PATH", conflicts_with = "path")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: OverrideOptions,
+}
+
+impl GivenConfig {
+    /// The path that was given, else the default.
+    #[must_use]
+    pub fn options(self) -> ConfigOptions {
+        let of_environment = || std::env::var_os("OCELLI_CONFIG").map(PathBuf::from);
+        let given = self.path.or(self.config).or_else(of_environment);
+        ConfigOptions {
+            config: given.unwrap_or_else(|| PathBuf::from(CONFIG_PATH_DEFAULT)),
+            overrides: self.overrides,
+        }
+    }
+}
+
 /// `--set` and `--strict`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct OverrideOptions {

@@ -161,6 +161,9 @@ const CURSOR_COLUMNS: &[Column] = &[
     column("NAME", "name"),
     column("KIND", "kind"),
     column("IDLE MS", "idle_ms"),
+    column("HOLDS SEGMENTS", "holds_segments"),
+    wide("LETS GO IN S", "lets_go_in_s"),
+    wide("UNTAKEN BYTES", "untaken_bytes"),
     wide("MOVED MS", "moved_ms"),
     wide("STREAMS", "streams"),
 ];

@@ -5,6 +5,7 @@
 //! A cursor that is forgotten holds no segment any more; its reader begins anew at its next start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use ocelli_bus::CursorState;
@@ -13,6 +14,7 @@ use tracing::info;
 
 use super::access::Caller;
 use super::{ApiError, ApiState, ListQuery, page};
+use crate::capacity::holds;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -90,11 +92,20 @@ fn json_of(cursor: &CursorState, state: &ApiState) -> Value {
         })
     });
     let streams: Vec<Value> = streams.collect();
+    let bus = state.records.bus();
+    let untaken = bus.untaken(&cursor.taken);
+    let untaken_bytes: u64 = untaken.iter().map(|left| left.bytes).sum();
+    let idle_ms = state.clock.wall().0.saturating_sub(cursor.moved.0).max(0);
+    let idle = Duration::from_millis(idle_ms.unsigned_abs());
+    let idle_max = state.view.limits().cursor_idle_max;
     json!({
         "name": cursor.name,
         "kind": cursor.kind,
         "moved_ms": cursor.moved.0,
-        "idle_ms": state.clock.wall().0.saturating_sub(cursor.moved.0).max(0),
+        "idle_ms": idle_ms,
+        "untaken_bytes": untaken_bytes,
+        "holds_segments": holds(idle, idle_max),
+        "lets_go_in_s": idle_max.saturating_sub(idle).as_secs(),
         "streams": streams,
     })
 }

@@ -12,12 +12,18 @@ use ocelli_model::columns::{DimensionTable, GaugeColumn};
 use ocelli_model::gap::{Gap, GapKind};
 use ocelli_model::schema::{DimensionDef, GroupSchema, MetricDef, Schema};
 use ocelli_model::slot::{Epoch, SlotMs};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::tests::{Fixed, plain, resource};
 use super::*;
 use crate::clock::RealClock;
 use crate::rng::RealRng;
+
+/// A text as a query takes it.
+fn encoded(text: &str) -> String {
+    let bytes = text.bytes();
+    bytes.map(|byte| format!("%{byte:02X}")).collect()
+}
 
 /// Slots of the batches: a minute apart, the last one just over.
 const INTERVAL_MS: i64 = 60_000;
@@ -249,9 +255,27 @@ async fn values_samples_gaps_and_metrics_are_read() {
         assert_eq!(items[1]["value"], 10.0);
         assert!(items[0]["age_ms"].as_i64().unwrap() >= INTERVAL_MS - 400);
         let (_, page) = get(format!("{base}/v1/values?limit=2")).await;
-        assert_eq!(parse(&page)["next"], "2");
-        let (_, page) = get(format!("{base}/v1/values?limit=2&after=2")).await;
-        assert_eq!(parse(&page)["items"][0]["metric"], "mtu");
+        let all = parse(&get(format!("{base}/v1/values")).await.1);
+        let mut after = parse(&page)["next"].as_str().unwrap().to_owned();
+        let mut paged = parse(&page)["items"].as_array().unwrap().clone();
+        // Each page begins behind the series that the one before ended with.
+        for _ in 2..all["items"].as_array().unwrap().len() {
+            let after_text = encoded(&after);
+            let (_, page) = get(format!("{base}/v1/values?limit=1&after={after_text}")).await;
+            paged.extend(parse(&page)["items"].as_array().unwrap().clone());
+            after = parse(&page)["next"].as_str().unwrap_or_default().to_owned();
+        }
+        assert_eq!(after, "", "the last page names no next one");
+        let series = |items: &[Value]| -> Vec<Value> {
+            let of = |item: &Value| json!([item["resource"], item["dimensions"], item["metric"]]);
+            items.iter().map(of).collect()
+        };
+        assert_eq!(series(&paged), series(all["items"].as_array().unwrap()));
+        let (status, text) = get(format!("{base}/v1/values?after=2")).await;
+        assert!(
+            status == 400 && text.contains("the next of the page"),
+            "{text}"
+        );
         let (_, samples) = get(format!("{base}/v1/samples?metric=mtu")).await;
         let all: Vec<Value> = samples.lines().map(parse).collect();
         assert_eq!((all.len(), all[2]["type"].as_str()), (3, Some("end")));
@@ -316,7 +340,7 @@ async fn what_cannot_be_read_is_refused_with_a_hint() {
 async fn a_body_that_is_too_large_is_an_error_like_all_others() {
     let node = node().await;
     with_server(&node, async |base| {
-        let request = reqwest::Client::new().post(format!("{base}/v1/subscribe"));
+        let request = client().post(format!("{base}/v1/subscribe"));
         let response = request
             .body(vec![b'1'; body::BODY_BYTES_MAX + 1])
             .send()

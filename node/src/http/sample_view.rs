@@ -88,6 +88,12 @@ impl SampleView<'_> {
         Value::Object(object)
     }
 
+    /// Which of its pair's series it is: a text that stays the same while the device has it.
+    pub(crate) fn series(&self) -> String {
+        let dimensions = Value::Object(self.dimensions.clone());
+        format!("{}|{dimensions}|{}|{}", self.group, self.metric, self.kind)
+    }
+
     pub(crate) fn push_csv(&self, into: &mut Vec<u8>) {
         let dimensions: Vec<String> = self
             .dimensions

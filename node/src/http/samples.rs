@@ -6,6 +6,7 @@
 //! sample found.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use ocelli_bus::decoder::ResolvedHead;
 use ocelli_bus::read::{Item, StartFrom, Subscription, SubscriptionRequest};
 use ocelli_model::clock::WallMs;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use super::lines::{ClientGone, LineSender};
 use super::parameters::Parameters;
 use super::sample_view::{Source, Wanted, for_each_sample};
 use super::standing::{mark, not_live};
+use super::value_key::ValueKey;
 use super::{ApiError, ApiState};
 
 /// Values a page unless asked otherwise, and at most.
@@ -36,15 +38,7 @@ async fn values(
 ) -> Result<HttpResponse, ApiError> {
     let given = Parameters::of_query(&request, &["dimension.", "limit", "after"])?;
     let limit = given.number("limit", VALUES_LIMIT)?;
-    let after = match given.one("after") {
-        None => 0,
-        Some(text) => text.parse::<usize>().map_err(|_| {
-            ApiError::bad_request(
-                &format!("after is {text:?}"),
-                "pass the next of the page before",
-            )
-        })?,
-    };
+    let after = given.one("after").map(ValueKey::parse).transpose()?;
     let selection = given.selection()?;
     let wanted = Wanted {
         projection: selection.projection().clone(),
@@ -52,28 +46,35 @@ async fn values(
         ..Wanted::default()
     };
     let now = state.clock.wall();
-    let (mut items, mut place) = (Vec::new(), 0);
     let states = not_live(&state);
-    for record in state.records.last_batches(|head| selection.has_entry(head)) {
+    let is_ahead = |head: &ResolvedHead| after.as_ref().is_none_or(|after| after.may_precede(head));
+    let wants = |head: &ResolvedHead| is_ahead(head) && selection.has_entry(head);
+    let mut values: Vec<(ValueKey, Value)> = Vec::new();
+    for record in state.records.last_batches(wants) {
         let stale = mark(&states, record.stream.origin);
+        let begin = values.len();
         for_each_sample(&Source::of(&record), &wanted, &mut |sample| {
-            // One more than the page tells whether there is a next one.
-            if place >= after && items.len() <= limit {
-                let mut item = sample.to_json(Some(now));
-                if let (Value::Object(item), Some(stale)) = (&mut item, &stale) {
-                    item.insert("stale".to_owned(), stale.clone());
-                }
-                items.push(item);
+            let key = ValueKey::of(&record, sample.series());
+            if after.as_ref().is_some_and(|after| key <= *after) {
+                return;
             }
-            place += 1;
+            let mut item = sample.to_json(Some(now));
+            if let (Value::Object(item), Some(stale)) = (&mut item, &stale) {
+                item.insert("stale".to_owned(), stale.clone());
+            }
+            values.push((key, item));
         });
-        if items.len() > limit {
+        // Pairs come in order; the rows of a batch stand as the device told them.
+        values[begin..].sort_by(|(a, _), (b, _)| a.cmp(b));
+        if values.len() > limit {
             break;
         }
     }
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    let next = has_more.then(|| (after + limit).to_string());
+    let has_more = values.len() > limit;
+    values.truncate(limit);
+    let last = values.last().filter(|_| has_more);
+    let next = last.map(|(key, _)| key.to_string());
+    let items: Vec<Value> = values.into_iter().map(|(_, item)| item).collect();
     Ok(HttpResponse::Ok().json(json!({"items": items, "next": next})))
 }
 

@@ -118,6 +118,13 @@ async fn a_cursor_is_reset_and_forgotten_by_operators_alone() {
     let server = actix_rt::spawn(running.server);
     let (post, delete) = (reqwest::Method::POST, reqwest::Method::DELETE);
     let (path, operator) = ("/v1/cursors/archive", Some("token-of-the-operator"));
+    // It has taken nothing of what is held, and lets go of it in a day.
+    let shown = ask(port, reqwest::Method::GET, path, operator).await.1;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["holds_segments"], true, "{shown}");
+    assert!(shown["untaken_bytes"].as_u64().unwrap() > 0, "{shown}");
+    let left = shown["lets_go_in_s"].as_u64().unwrap();
+    assert!(left > 0 && left <= 86_400, "{shown}");
     assert_eq!(ask(port, delete.clone(), path, None).await.0, 403);
     assert_eq!(
         ask(port, delete.clone(), path, Some("token-of-the-a1-viewer"))
