@@ -83,34 +83,21 @@ fn an_api_beyond_loopback_runs_with_tls_and_an_access() {
     assert!(read_files(&["[listen]\nhttp = \"0.0.0.0:80\"\n[http]\ninsecure = true"]).is_ok());
 }
 
-#[test]
-fn a_bad_neighbour_or_access_is_parked_alone() {
-    let check = |text: &str, section: &str, part: &str| {
-        let text = format!("{IDENTITY}{text}");
-        let parked = read_files(&[&text]).unwrap().parked;
-        let [item] = parked.as_slice() else {
-            panic!("{text}: {parked:?}")
-        };
-        let shown = item.problems[0].to_string();
-        assert_eq!(item.section, section, "{text}");
-        assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+/// The one item of a configuration that is parked, and what is said of it.
+fn check(text: &str, section: &str, part: &str) {
+    let text = format!("{IDENTITY}{text}");
+    let parked = read_files(&[&text]).unwrap().parked;
+    let [item] = parked.as_slice() else {
+        panic!("{text}: {parked:?}")
     };
+    let shown = item.problems[0].to_string();
+    assert_eq!(item.section, section, "{text}");
+    assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+}
+
+#[test]
+fn an_upstream_that_cannot_be_derived_for_is_parked_alone() {
     let upstream = "[[upstream]]\nname = \"u\"\n";
-    check(
-        &format!("{upstream}connect = []"),
-        "[[upstream]]",
-        "names no address",
-    );
-    check(
-        &format!("{upstream}connect = [\"a:b\"]"),
-        "[[upstream]]",
-        "1 to 65535",
-    );
-    check(
-        &format!("{upstream}connect = [\"a\"]\nfilter = 'x = \"1\"'"),
-        "[[upstream]]",
-        "unknown field x",
-    );
     let derived = |keys: &str| format!("{upstream}connect = [\"a\"]\n{keys}\n");
     check(
         &derived("downsample = '5m'"),
@@ -135,6 +122,26 @@ fn a_bad_neighbour_or_access_is_parked_alone() {
         let text = format!("{}{peer}", derived(keys));
         check(&text, "[[upstream]]", "beside [[peer]]");
     }
+}
+
+#[test]
+fn a_bad_neighbour_or_access_is_parked_alone() {
+    let upstream = "[[upstream]]\nname = \"u\"\n";
+    check(
+        &format!("{upstream}connect = []"),
+        "[[upstream]]",
+        "names no address",
+    );
+    check(
+        &format!("{upstream}connect = [\"a:b\"]"),
+        "[[upstream]]",
+        "1 to 65535",
+    );
+    check(
+        &format!("{upstream}connect = [\"a\"]\nfilter = 'x = \"1\"'"),
+        "[[upstream]]",
+        "unknown field x",
+    );
     let twice = format!("{upstream}connect = [\"a\"]\n");
     check(&format!("{twice}{twice}"), "[[upstream]]", "is taken");
     check("[[peer]]\nname = \"p\"", "[[peer]]", "has no \"connect\"");
