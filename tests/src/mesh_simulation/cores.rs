@@ -108,14 +108,7 @@ impl World {
                 return;
             }
             Message::Coverage(stream, ranges, head) => self.compare(node, stream, ranges, head),
-            Message::CoverageEnd => {
-                self.uplink(node, index, Input::CoverageEnd);
-                // After a member of a group lost its disk an operator asks for all of it.
-                if self.healing_since.is_none() {
-                    return;
-                }
-                Input::Replay
-            }
+            Message::CoverageEnd => Input::CoverageEnd,
             Message::Durable(stream, range) => Input::Durable { stream, range },
             Message::Refused(stream, range, reason) => Input::Refused {
                 stream,
@@ -136,7 +129,13 @@ impl World {
         let uplink = &mut self.nodes[node].uplinks[index];
         uplink.is_welcome = true;
         uplink.welcomed = self.now;
-        let done = uplink.cursor.clone().into_iter().collect();
+        // After a member of a group lost its disk an operator asks for all of it, at the least
+        // before anything else goes there: a replay in the midst steps backfill back.
+        let is_replay = self.healing_since.is_some();
+        let done = match is_replay {
+            true => Vec::new(),
+            false => uplink.cursor.clone().into_iter().collect(),
+        };
         let in_flight_bytes_max = IN_FLIGHT_BYTES_MAX;
         let connected = Connected {
             in_flight_bytes_max,
