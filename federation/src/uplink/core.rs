@@ -298,9 +298,6 @@ impl UplinkCore {
                 return;
             }
         }
-        for range in ranges.iter() {
-            self.out.push(Effect::Advance { stream, range });
-        }
         state.covered(ranges);
     }
 
@@ -318,7 +315,12 @@ impl UplinkCore {
         self.phase = Phase::Up;
         self.unsent = self.streams.keys().copied().collect();
         for (stream, state) in &self.streams {
-            self.heads.insert(*stream, state.local.highest());
+            let stream = *stream;
+            self.heads.insert(stream, state.local.highest());
+            // Not before: what is covered by skips alone and goes up from here is not done.
+            let done = state.remote.iter();
+            self.out
+                .extend(done.map(|range| Effect::Advance { stream, range }));
         }
     }
 
