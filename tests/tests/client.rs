@@ -1,7 +1,7 @@
 //! The client crate against real nodes: nothing is lost over `kill -9` of the node that serves.
 //!
-//! Does: run `examples/follow` as a program while its node dies twice; follow a region and go on at
-//! another node of its mesh by cursor, over HTTP and over a link. Does not: look into batches.
+//! Does: run `examples/follow` as a program while its node dies twice. Does not: look into batches,
+//! read over a link (`reading_link`).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -14,7 +14,7 @@ use ocelli_tests::harness::http::Client;
 use ocelli_tests::harness::process::{Running, tail};
 use ocelli_tests::harness::{built_binary, free_tcp_port, free_udp_port, wait_for};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const HEADING: &str = "## A mesh in five minutes\n";
 
 /// The shell blocks under the walk's heading.
@@ -53,12 +53,12 @@ fn the_readme_walk_gives_three_tiers_and_this_machine_at_the_top() {
     symlink(built_binary("ocelli"), folder.path().join("bin/ocelli")).unwrap();
     let blocks = blocks();
     assert_eq!(blocks.len(), 2, "one block sets up, one reads");
-    let (top, region) = (free_tcp_port(), free_tcp_port());
+    let (top, region, links) = (free_tcp_port(), free_tcp_port(), free_udp_port());
     let setup = with_ports(
         &blocks[0],
         &[
             ("7701", free_udp_port()),
-            ("7702", free_udp_port()),
+            ("7702", links),
             ("7781", top),
             ("7782", region),
             ("7783", free_tcp_port()),
@@ -90,7 +90,10 @@ fn the_readme_walk_gives_three_tiers_and_this_machine_at_the_top() {
         Some(())
     });
 
-    let reading = with_ports(&blocks[1], &[("7781", top), ("7782", region)]);
+    let reading = with_ports(
+        &blocks[1],
+        &[("7781", top), ("7782", region), ("7702", links)],
+    );
     for line in reading.lines().filter(|line| !line.is_empty()) {
         let line = match line.starts_with("ocelli subscribe") {
             // It would go on for ever.
