@@ -4,7 +4,6 @@
 //! again (`follow`), serve anything: links that others would dial are not answered.
 //! In: proofs, a question. Out: lines in the format that was asked for.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
