@@ -5,7 +5,6 @@
 //! In: a configuration, an identity. Out: a [`Finding`] an address. One takes 5 s at most, names 5
 //! more; they are tried one after the other.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
