@@ -70,7 +70,8 @@ pub(crate) struct SubscribeArgs {
 pub(crate) fn subscribe(args: &SubscribeArgs, streams: &mut Streams) -> Result<Exit, Failure> {
     let target = args.connect.target()?;
     block_on(async {
-        let lines = pass_lines(args, target, streams);
+        // A link and its buffers are large.
+        let lines = Box::pin(pass_lines(args, target, streams));
         match args.duration {
             None => lines.await,
             Some(limit) => within(limit, lines).await.unwrap_or(Ok(Exit::Done)),
