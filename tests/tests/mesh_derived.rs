@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use ocelli_federation::identity::Tier;
@@ -24,17 +25,11 @@ use tempfile::tempdir;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const SITE: &str = "dc1";
+const REGION: &str = "emea";
+const BESIDE: &str = "apac";
+const TOP: &str = "world";
 const WINDOW_MS: i64 = 6_000;
 const RECORDS: &str = "/v1/subscribe?format=records&from=oldest&include=gaps";
-
-fn options(tier: Tier, site: &str, upstreams: Vec<u16>, config: &str) -> MeshNodeOptions {
-    MeshNodeOptions {
-        tier,
-        site: site.into(),
-        upstreams,
-        config: config.into(),
-    }
-}
 
 fn polling(simulator: &Simulator) -> String {
     let resources = &simulator.resources;
@@ -61,9 +56,12 @@ fn lines(client: &Client) -> Vec<Value> {
         .collect()
 }
 
-/// Batches of a plugin by resource and slot; of several for one slot that with the highest `rev`.
-fn batches(lines: &[Value], plugin: &str) -> BTreeMap<(String, i64), Value> {
-    let mut found: BTreeMap<(String, i64), Value> = BTreeMap::new();
+/// By resource and slot, or start of the window.
+type BySlot<T> = BTreeMap<(String, i64), T>;
+
+/// Batches of a plugin; of several for one slot that with the highest `rev`.
+fn batches(lines: &[Value], plugin: &str) -> BySlot<Value> {
+    let mut found: BySlot<Value> = BTreeMap::new();
     for line in lines {
         if line["type"] != "batch" || line["plugin"] != plugin {
             continue;
@@ -132,10 +130,14 @@ type Window = (
     u64,
 );
 
-fn windows_of(raw: &BTreeMap<(String, i64), Value>) -> BTreeMap<(String, i64), Window> {
-    let mut windows: BTreeMap<(String, i64), Window> = BTreeMap::new();
+fn window_of(slot: i64) -> i64 {
+    slot.div_euclid(WINDOW_MS) * WINDOW_MS
+}
+
+fn windows_of(raw: &BySlot<Value>) -> BySlot<Window> {
+    let mut windows: BySlot<Window> = BTreeMap::new();
     for ((resource, slot), batch) in raw {
-        let start = slot.div_euclid(WINDOW_MS) * WINDOW_MS;
+        let start = window_of(*slot);
         let (last, count, batches) = windows.entry((resource.clone(), start)).or_default();
         *batches += 1;
         for (cell, value) in counters(batch) {
@@ -157,141 +159,175 @@ fn shown(window: &Value) -> Window {
     (counters(window), counts(window), batches)
 }
 
-fn relay_to(port: u16) -> Relay {
-    Relay::start(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), 7)
+/// A site below a region below a global that gets windows, and a region beside that gets groups.
+struct Bed {
+    mesh: Mesh,
+    /// From the site to the region.
+    line: Relay,
+    _simulator: Simulator,
+}
+
+impl Bed {
+    fn start(folder: &Path) -> Self {
+        let more = ["--interfaces", "2", "--site", SITE];
+        let simulator = Simulator::start(folder, ("127.8.47.1", 2), &more);
+        let mut mesh = Mesh::new(folder);
+        let mut start = |tier, site: &str, above: &[u16], config: &str| {
+            let options = MeshNodeOptions {
+                tier,
+                site: site.into(),
+                upstreams: above.to_vec(),
+                config: config.into(),
+            };
+            mesh.start(&options).quic
+        };
+        let top = start(Tier::Global, TOP, &[], "");
+        let keys = "groups = [\"interface\"]\ndownsample = { window = \"6s\" }";
+        let region = start(Tier::Region, REGION, &[], &upstream("top", top, keys));
+        let beside = start(Tier::Region, BESIDE, &[], "");
+        let line = Relay::start(SocketAddr::from((Ipv4Addr::LOCALHOST, region)), 7);
+        let groups = upstream("some", beside, "groups = [\"interface\"]");
+        let config = polling(&simulator) + &groups;
+        start(Tier::Site, SITE, &[line.address().port()], &config);
+        Self {
+            mesh,
+            line,
+            _simulator: simulator,
+        }
+    }
+
+    fn lines(&mut self, node: &str) -> Vec<Value> {
+        lines(&self.mesh.node(node).client)
+    }
+
+    fn interfaces(&mut self, node: &str) -> BySlot<Value> {
+        batches(&self.lines(node), "interfaces")
+    }
+
+    /// Cuts the line within a window, so that the region closes it without the slots that it lacks;
+    /// kills both ends, mends the line. Answers the site's last slot by then.
+    fn cut_within_a_window(&mut self) -> i64 {
+        let what = "a window's first slots at the region";
+        let (resource, start) = wait_for(what, PATIENCE, || {
+            let raw = self.interfaces(REGION);
+            let (resource, slot) = raw.into_keys().max_by_key(|(_, slot)| *slot)?;
+            let start = window_of(slot);
+            (slot - start < 2_000).then_some((resource, start))
+        });
+        self.line.cut(true);
+        wait_for("a window that lacks slots at the top", PATIENCE, || {
+            let shown = self.interfaces(TOP);
+            let window = shown.get(&(resource.clone(), start))?;
+            (window["partial"] == true).then_some(())
+        });
+        self.mesh.node(REGION).kill_and_start();
+        self.mesh.node(SITE).kill_and_start();
+        let raw = self.interfaces(SITE);
+        self.line.cut(false);
+        raw.into_keys().map(|(_, slot)| slot).max().unwrap()
+    }
+
+    /// What the site has of whole windows before `until`, once it is well past it.
+    fn raw_before(&mut self, until: i64) -> BySlot<Value> {
+        let mut raw = wait_for("the site to go on", PATIENCE, || {
+            let raw = self.interfaces(SITE);
+            let last = raw.keys().map(|(_, slot)| *slot).max()?;
+            (last > until + 3 * WINDOW_MS).then_some(raw)
+        });
+        raw.retain(|(_, slot), _| window_of(*slot) < until);
+        raw
+    }
+
+    /// Lines of the top once each window there is as `expected`.
+    fn lines_once_equal(&mut self, expected: &BySlot<Window>) -> Vec<Value> {
+        let mut last = LastWord::default();
+        wait_for("the site's windows at the top", PATIENCE, || {
+            let above = self.lines(TOP);
+            let windows = batches(&above, "interfaces");
+            let is_wrong = |it: &(&(String, i64), &Window)| {
+                windows.get(it.0).map(shown).as_ref() != Some(it.1)
+            };
+            let Some((key, window)) = expected.iter().find(is_wrong) else {
+                return Some(above);
+            };
+            last.0 = format!("{key:?} {window:?} is shown as {:?}", windows.get(key));
+            None
+        })
+    }
+
+    /// One derived stream stands for the site's at the top, and says of what it is made.
+    fn check_origins(&mut self, above: &[Value]) {
+        let nodes = self.mesh.node(TOP).client.json("/v1/nodes").unwrap();
+        let nodes = nodes["items"].as_array().unwrap();
+        let derived = nodes.iter().find(|it| it["node"] == "n1+top").unwrap();
+        assert_eq!(derived["site"], REGION);
+        assert_eq!(derived["state"], "live");
+        assert_eq!(derived["derived"]["window_s"], 6.0);
+        let source = &nodes.iter().find(|it| it["site"] == SITE).unwrap()["origin"];
+        let sources = derived["derived"]["sources"].as_array().unwrap();
+        assert!(sources.contains(source), "{sources:?} has no {source}");
+        let of_batches = above.iter().filter(|it| it["type"] == "batch");
+        let origins: BTreeSet<_> = of_batches.map(|it| it["origin"].to_string()).collect();
+        assert_eq!(origins, BTreeSet::from([derived["origin"].to_string()]));
+    }
+}
+
+/// What is said if the test panics.
+#[derive(Default)]
+struct LastWord(String);
+
+#[expect(clippy::print_stderr, reason = "the report of a test that fails")]
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
+}
+
+/// How many windows were told again with a higher `rev`.
+fn told_again(lines: &[Value]) -> usize {
+    let mut revs: BySlot<BTreeSet<u64>> = BTreeMap::new();
+    for line in lines.iter().filter(|it| it["plugin"] == "interfaces") {
+        if let (Some(slot), Some(rev)) = (line["slot_ms"].as_i64(), line["rev"].as_u64()) {
+            let key = (line["resource"].to_string(), slot);
+            revs.entry(key).or_default().insert(rev);
+        }
+    }
+    revs.values().filter(|revs| revs.len() > 1).count()
 }
 
 #[test]
 fn windows_at_the_top_are_those_of_the_sites_own_stream_over_kills_and_a_cut_line() {
     let folder = tempdir().unwrap();
-    let more = ["--interfaces", "2", "--site", SITE];
-    let simulator = Simulator::start(folder.path(), ("127.8.47.1", 2), &more);
-    let mut mesh = Mesh::new(folder.path());
-    let top = mesh.start(&options(Tier::Global, "world", vec![], "")).quic;
-    let windows = upstream(
-        "top",
-        top,
-        "groups = [\"interface\"]\ndownsample = { window = \"6s\" }",
-    );
-    let region = mesh
-        .start(&options(Tier::Region, "emea", vec![], &windows))
-        .quic;
-    let beside = mesh.start(&options(Tier::Region, "apac", vec![], "")).quic;
-    let line = relay_to(region);
-    let config = polling(&simulator) + &upstream("some", beside, "groups = [\"interface\"]");
-    mesh.start(&options(
-        Tier::Site,
-        SITE,
-        vec![line.address().port()],
-        &config,
-    ));
+    let mut bed = Bed::start(folder.path());
     wait_for("two windows at the top", PATIENCE, || {
-        let shown = batches(&lines(&mesh.node("world").client), "interfaces");
-        let starts: BTreeSet<i64> = shown.keys().map(|(_, start)| *start).collect();
+        let windows = bed.interfaces(TOP);
+        let starts: BTreeSet<i64> = windows.keys().map(|(_, start)| *start).collect();
         (starts.len() >= 2).then_some(())
     });
-
-    // The line is cut within a window: the region closes it without the slots that it lacks.
-    let (resource, start) = wait_for("a window's first slots at the region", PATIENCE, || {
-        let raw = batches(&lines(&mesh.node("emea").client), "interfaces");
-        let (resource, slot) = raw.into_keys().max_by_key(|(_, slot)| *slot)?;
-        let start = slot.div_euclid(WINDOW_MS) * WINDOW_MS;
-        (slot - start < 2_000).then_some((resource, start))
-    });
-    line.cut(true);
-    wait_for("a window that lacks slots at the top", PATIENCE, || {
-        let shown = batches(&lines(&mesh.node("world").client), "interfaces");
-        let window = shown.get(&(resource.clone(), start))?;
-        (window["partial"] == true).then_some(())
-    });
-    mesh.node("emea").kill_and_start();
-    mesh.node(SITE).kill_and_start();
-    let cut_at = batches(&lines(&mesh.node(SITE).client), "interfaces");
-    let cut_at = cut_at.into_keys().map(|(_, slot)| slot).max().unwrap();
-    line.cut(false);
+    let cut_at = bed.cut_within_a_window();
 
     // All that was measured by then, and some windows more.
-    let until = cut_at + 3 * WINDOW_MS;
-    wait_for("the site to go on", PATIENCE, || {
-        let now = batches(&lines(&mesh.node(SITE).client), "interfaces");
-        now.keys()
-            .any(|(_, slot)| *slot > until + 3 * WINDOW_MS)
-            .then_some(())
-    });
-    let below = lines(&mesh.node(SITE).client);
-    let mut raw = batches(&below, "interfaces");
-    raw.retain(|(_, slot), _| slot.div_euclid(WINDOW_MS) * WINDOW_MS < until);
-    let expected = windows_of(&raw);
-    let mut differs = String::new();
-    let is_equal = |above: &BTreeMap<(String, i64), Value>, differs: &mut String| {
-        let wrong = expected
-            .iter()
-            .find(|(key, window)| above.get(*key).map(shown).as_ref() != Some(*window));
-        *differs = format!(
-            "{wrong:?}\nis shown as {:?}",
-            wrong.map(|it| above.get(it.0))
-        );
-        wrong.is_none()
-    };
-    let patience = std::panic::AssertUnwindSafe(|| {
-        wait_for(
-            "each window at the top as the site has it",
-            PATIENCE,
-            || {
-                let above = lines(&mesh.node("world").client);
-                is_equal(&batches(&above, "interfaces"), &mut differs).then_some(above)
-            },
-        )
-    });
-    let above = std::panic::catch_unwind(patience).unwrap_or_else(|_| panic!("{differs}"));
-
-    let revs = |of: &Value| {
-        let of_window = |line: &&Value| {
-            ["type", "resource", "plugin", "slot_ms"]
-                .iter()
-                .all(|name| line[*name] == of[*name])
-        };
-        let all = above.iter().filter(of_window);
-        all.map(|line| line["rev"].as_u64().unwrap())
-            .collect::<Vec<_>>()
-    };
-    let late = batches(&above, "interfaces")
-        .values()
-        .filter(|it| revs(it).len() > 1)
-        .count();
-    assert!(late > 0, "late data made no higher rev");
-    assert!(
-        batches(&above, "machine").is_empty(),
-        "none of its groups was chosen"
-    );
-    let top_nodes = mesh.node("world").client.json("/v1/nodes").unwrap();
-    let nodes = top_nodes["items"].as_array().unwrap();
-    let derived = nodes.iter().find(|it| it["node"] == "n1+top").unwrap();
-    assert_eq!(
-        (&derived["site"], &derived["state"]),
-        (&"emea".into(), &"live".into())
-    );
-    assert_eq!(derived["derived"]["window_s"], 6.0);
-    let source = nodes.iter().find(|it| it["site"] == SITE).unwrap()["origin"].clone();
-    let sources = derived["derived"]["sources"].as_array().unwrap();
-    assert!(sources.contains(&source), "{sources:?} has no {source}");
-    let batches_above = above.iter().filter(|it| it["type"] == "batch");
-    let origins: BTreeSet<_> = batches_above.map(|it| it["origin"].to_string()).collect();
-    assert_eq!(origins, BTreeSet::from([derived["origin"].to_string()]));
+    let raw = bed.raw_before(cut_at + 3 * WINDOW_MS);
+    let above = bed.lines_once_equal(&windows_of(&raw));
+    assert!(told_again(&above) > 0, "late data made no higher rev");
+    let of_others = batches(&above, "machine");
+    assert!(of_others.is_empty(), "none of its groups was chosen");
+    bed.check_origins(&above);
 
     // Beside: groups alone, each slot with its rates as the site has it.
     wait_for("the slots beside", PATIENCE, || {
-        let shown = batches(&lines(&mesh.node("apac").client), "interfaces");
+        let shown = bed.interfaces(BESIDE);
         let is_same = |(key, batch): (&(String, i64), &Value)| {
-            shown
-                .get(key)
-                .is_some_and(|it| it["groups"] == batch["groups"])
+            let it = shown.get(key);
+            it.is_some_and(|it| it["groups"] == batch["groups"])
         };
         raw.iter().all(is_same).then_some(())
     });
-    assert!(batches(&lines(&mesh.node("apac").client), "machine").is_empty());
-    for name in [SITE, "emea", "apac", "world"] {
-        let log = mesh.node(name).running.stderr();
+    assert!(batches(&bed.lines(BESIDE), "machine").is_empty());
+    for name in [SITE, REGION, BESIDE, TOP] {
+        let log = bed.mesh.node(name).running.stderr();
         for word in ["panicked", "retention took", "cannot derive", "are refused"] {
             assert!(!log.contains(word), "{name} says {word:?}: {}", tail(&log));
         }

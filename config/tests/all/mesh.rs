@@ -86,7 +86,9 @@ fn an_api_beyond_loopback_runs_with_tls_and_an_access() {
 /// The one item of a configuration that is parked, and what is said of it.
 fn check(text: &str, section: &str, part: &str) {
     let text = format!("{IDENTITY}{text}");
-    let parked = read_files(&[&text]).unwrap().parked;
+    let parked = read_files(&[&text])
+        .expect("one bad item parks itself")
+        .parked;
     let [item] = parked.as_slice() else {
         panic!("{text}: {parked:?}")
     };

@@ -90,11 +90,12 @@ fn told_of(fates: &[[Fate; SLOTS]; 2]) -> Vec<Told> {
     all
 }
 
+/// By pair and start: rev, seqs of the batches, and why it is partial.
+type Windows = BTreeMap<(u32, i64), (u64, Vec<u64>, Option<GapKind>)>;
+
 /// Each window that has a batch, from the fates alone.
-fn recomputed(
-    fates: &[[Fate; SLOTS]; 2],
-) -> BTreeMap<(u32, i64), (u64, Vec<u64>, Option<GapKind>)> {
-    let mut windows: BTreeMap<(u32, i64), (u64, Vec<u64>, Option<GapKind>)> = BTreeMap::new();
+fn recomputed(fates: &[[Fate; SLOTS]; 2]) -> Windows {
+    let mut windows = Windows::new();
     for (pair, fates) in (0u32..).zip(fates) {
         for (number, fate) in fates.iter().enumerate() {
             let start = slot(pair, number).div_euclid(WINDOW) * WINDOW;
