@@ -139,19 +139,22 @@ async fn next(requests: &mut Option<mpsc::Receiver<ControlRequest>>) -> Option<C
     requests.as_mut()?.recv().await
 }
 
-/// A stop does not wait for a command: `None`. A reload asked for meanwhile is the one under way.
+/// A stop does not wait for a command: `None`. A reload asked for meanwhile comes after it: one
+/// under way may have read the files before they were changed again.
 async fn until_stop<T>(signals: &mut Signals, done: impl Future<Output = T>) -> Option<T> {
     let mut done = std::pin::pin!(done);
-    loop {
+    let mut is_reload_due = false;
+    let ended = loop {
         tokio::select! {
-            done = &mut done => return Some(done),
-            told = signals.next() => {
-                if matches!(told, Told::Stop) {
-                    return None;
-                }
-            }
+            done = &mut done => break Some(done),
+            told = signals.next() => match told {
+                Told::Stop => break None,
+                Told::Reload => is_reload_due = true,
+            },
         }
-    }
+    };
+    signals.is_reload_due |= is_reload_due;
+    ended
 }
 
 /// Whoever asked may be gone; then nobody needs the answer.
@@ -219,8 +222,21 @@ async fn reload(
     if is_dry_run {
         return node.preview(&loaded);
     }
+    refuse_blank(&loaded).map_err(refused)?;
     tell_findings(&loaded);
     node.reload(loaded).await
+}
+
+/// A file that is being written is empty for a moment: that is no wish to stop everything.
+fn refuse_blank(loaded: &Loaded) -> Result<(), String> {
+    let mut files = loaded.sources.iter().map(|(_, source)| source);
+    match files.find(|source| source.text.trim().is_empty()) {
+        None => Ok(()),
+        Some(source) => Err(format!(
+            "{} is empty, maybe half written; write it whole and reload again, or remove it",
+            source.name()
+        )),
+    }
 }
 
 fn tell_findings(loaded: &Loaded) {
@@ -261,6 +277,8 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// SIGHUP came while something else was done.
+    is_reload_due: bool,
 }
 
 impl Signals {
@@ -276,11 +294,15 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            is_reload_due: false,
         })
     }
 
     /// The next one.
     pub(crate) async fn next(&mut self) -> Told {
+        if std::mem::take(&mut self.is_reload_due) {
+            return Told::Reload;
+        }
         tokio::select! {
             _ = self.terminate.recv() => Told::Stop,
             _ = self.interrupt.recv() => Told::Stop,

@@ -68,9 +68,50 @@ fn a_reload_adds_a_plugin_and_a_broken_file_changes_nothing() {
     wait_for("the refusal in the log", PATIENCE, || {
         node.running.stderr().contains("ocelli.toml:").then_some(())
     });
+    // As an editor leaves it for a moment.
+    std::fs::write(node.config(), "").unwrap();
+    node.running.signal(Signal::SIGHUP);
+    wait_for("the refusal of an empty file", PATIENCE, || {
+        let log = node.running.stderr();
+        log.contains("is empty, maybe half written").then_some(())
+    });
     let second = batches(&node, "second");
     wait_batches(&node, "first", seen + 2);
     wait_batches(&node, "second", second + 2);
+}
+
+#[test]
+fn a_parked_item_stays_parked_over_a_reload_and_only_what_the_reload_breaks_refuses_it() {
+    let folder = tempdir().unwrap();
+    // Neither has to do with what is changed below; the second has no name to be known by.
+    let parked = "[[polling]]\nname = \"never\"\nkind = \"telepathy\"\n\n\
+                  [[credentials.snmp]]\nversion = \"9\"\ncommunity = { env = \"NONE\" }\n\n";
+    let node = Node::start(folder.path(), &[parked, &plugin("first")].concat());
+    wait_batches(&node, "first", 2);
+
+    // A line above them moves both.
+    let text = std::fs::read_to_string(node.config()).unwrap();
+    let more = format!("# a comment\n{text}{}", plugin("second"));
+    std::fs::write(node.config(), &more).unwrap();
+    node.running.signal(Signal::SIGHUP);
+    wait_batches(&node, "second", 2);
+
+    // The same kind of mistake in another item is a new one.
+    let from = plugin("second");
+    let broken = from.replace("\"host\"", "\"telepathy\"");
+    reload(&node, &from, &broken);
+    wait_for("the refusal in the log", PATIENCE, || {
+        let log = node.running.stderr();
+        log.contains("configuration refused").then_some(())
+    });
+    let seen = batches(&node, "second");
+    wait_batches(&node, "second", seen + 2);
+
+    // Mended, all of them run.
+    reload(&node, &broken, &from);
+    reload(&node, "\"telepathy\"", "\"host\"\nevery = \"1s\"");
+    wait_batches(&node, "never", 2);
+    wait_batches(&node, "first", 2);
 }
 
 #[test]

@@ -147,12 +147,14 @@ impl Node {
         let changes = difference(&before.config, &loaded.config);
         let mut report = ReloadReport::of(&changes, &loaded);
         let Loaded {
-            config,
+            mut config,
             sources,
             parked: refused,
             ..
         } = loaded;
-        let data_dir = config.node.data_dir.clone();
+        // Another one holds from the next start on, and differs until then.
+        let data_dir = before.config.node.data_dir.clone();
+        config.node.data_dir = data_dir.clone();
         let directory = self.directory.clone();
         let assembled = assemble(config.clone(), &sources, directory, &mut self.counters);
         let Assembled { site, mut parked } = assembled.map_err(NodeError::from)?;

@@ -71,7 +71,8 @@ pub fn profile(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let lines = text.split('\n').count();
+    // A carriage return alone is a line break of YAML too (YAML 1.2 §5.4).
+    let lines = text.split(['\n', '\r']).count();
     let maps = BTreeMap::new();
     let context = LowerContext {
         every_ms: 60_000,
